@@ -1,0 +1,3 @@
+module fraudops.dev/testcluster/traefik-crds
+
+go 1.26
