@@ -1,0 +1,119 @@
+"""One function for each command. Heavy imports wait until they are needed: `push` runs without them."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import sys
+
+from .errors import TrainingError
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """Fits and publishes."""
+    from . import model
+    from .publish import refuse_taken_names
+    from .split import split
+
+    rows, request = _prepare(arguments, f"xgboost-{arguments.trees}x{arguments.depth}")
+    refuse_taken_names(request)
+    fitted = model.fit(
+        split(rows, request.protocol).train,
+        trees=arguments.trees,
+        depth=arguments.depth,
+        learning_rate=arguments.learning_rate,
+    )
+    _publish(fitted, rows, request)
+
+
+def export(arguments: argparse.Namespace) -> None:
+    """Publishes what was fitted elsewhere."""
+    from . import model
+
+    fitted = model.load(arguments.model)
+    rows, request = _prepare(arguments, model.describe(fitted))
+    _publish(fitted, rows, request)
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Prints what a file is."""
+    from . import inspect
+
+    print(inspect.describe(arguments.file))
+
+
+def predict(arguments: argparse.Namespace) -> None:
+    """Prints the probabilities of transactions in a JSON file."""
+    from .onnx_model import Scorer
+    from .payload import read_payloads
+
+    features = read_payloads(arguments.transactions)
+    scores = Scorer(arguments.file).probability(features)
+    print(json.dumps([float(score) for score in scores]))
+
+
+def push(arguments: argparse.Namespace) -> None:
+    """Pushes a file, and prints where to."""
+    from . import push as registry
+
+    artifact = registry.artifact(
+        arguments.file,
+        arguments.reference,
+        card=arguments.card,
+        name=arguments.name,
+        version=arguments.model_version,
+        licence=arguments.licence,
+    )
+    print(f"pushing {artifact.size:,} bytes to {artifact.reference}", file=sys.stderr)
+    print(registry.push(artifact, plain_http=arguments.plain_http))
+
+
+def _prepare(arguments: argparse.Namespace, algorithm: str) -> tuple:
+    """Reads the data and gathers the options; shared by `train` and `export`."""
+    import onnxmltools
+    import xgboost
+
+    from . import __version__
+    from .dataset import read_transactions, sha256_of
+    from .metadata import Identity
+    from .publish import Request
+    from .split import Protocol
+
+    if arguments.review > arguments.block:
+        raise TrainingError(f"--review {arguments.review} is above --block {arguments.block}")
+    rows = read_transactions(arguments.data)
+    identity = Identity(
+        name=arguments.name,
+        version=arguments.version,
+        created_at=arguments.created_at or dt.datetime.now(dt.UTC),
+        algorithm=algorithm,
+        trainer=f"fraudops-training {__version__} (xgboost {xgboost.__version__}, onnxmltools {onnxmltools.__version__})",
+        git=arguments.git_revision,
+        licence=arguments.licence,
+    )
+    request = Request(
+        out=arguments.out,
+        identity=identity,
+        protocol=Protocol(
+            arguments.train_start, arguments.train_days, arguments.delay_days, arguments.test_days
+        ),
+        thresholds={"review": arguments.review, "block": arguments.block},
+        data_sha256=sha256_of(arguments.data),
+        min_parity_rows=arguments.parity_rows,
+        overwrite=arguments.overwrite,
+    )
+    return rows, request
+
+
+def _publish(model: object, rows: object, request: object) -> None:
+    from .publish import publish
+
+    done = publish(model, rows, request)
+    result = done.evaluation
+    print(
+        f"{done.onnx}\n  {done.size:,} bytes, sha256 {done.sha256}\n"
+        f"  AUC {result.auc:.3f}, AP {result.ap:.3f}, "
+        f"card precision@100 {result.card_precision:.3f} of {result.ceiling:.3f}\n"
+        f"  parity: {done.parity.max_difference:.1e} on {done.parity.rows:,} rows, no decision flips"
+    )

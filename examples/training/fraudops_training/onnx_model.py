@@ -1,0 +1,77 @@
+"""From a fitted classifier to an ONNX graph, and from an ONNX file to probabilities."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
+from skl2onnx import to_onnx, update_registered_converter
+from skl2onnx.common.data_types import FloatTensorType
+from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
+from xgboost import XGBClassifier
+
+from .errors import TrainingError
+from .schema import FEATURES, FRAUD_COLUMN, INPUT, LABEL_OUTPUT, PROBABILITY_OUTPUT
+
+OPSET = {"": 17, "ai.onnx.ml": 3}
+IR_VERSION = 8
+
+
+def convert(model: XGBClassifier) -> onnx.ModelProto:
+    """Makes the graph `features: float32[N, 15]` -> `label: int64[N]`, `probabilities: float32[N, 2]`."""
+    update_registered_converter(
+        XGBClassifier,
+        "XGBoostXGBClassifier",
+        calculate_linear_classifier_output_shapes,
+        convert_xgboost,
+        options={"nocl": [True, False], "zipmap": [True, False, "columns"]},
+    )
+    proto = to_onnx(
+        model,
+        initial_types=[(INPUT, FloatTensorType([None, len(FEATURES)]))],
+        target_opset=OPSET,
+        # Without this the probabilities are a sequence of maps, which only Python can read.
+        options={id(model): {"zipmap": False}},
+    )
+    proto.ir_version = IR_VERSION
+    outputs = [output.name for output in proto.graph.output]
+    if outputs != [LABEL_OUTPUT, PROBABILITY_OUTPUT]:
+        raise TrainingError(f"the converter named the outputs {outputs}, not label and probabilities")
+    onnx.checker.check_model(proto, full_check=True)
+    return proto
+
+
+class Scorer:
+    """ONNX Runtime on one model, one thread, asked for the probabilities by name."""
+
+    def __init__(self, source: Path | bytes) -> None:
+        """Loads a file, or the bytes of one."""
+        name = "model" if isinstance(source, bytes) else str(source)
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 4
+        try:
+            data = source if isinstance(source, bytes) else source.read_bytes()
+            self._session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except OSError as error:
+            raise TrainingError(f"{name}: {error.strerror}") from error
+        except Exception as error:  # ONNX Runtime raises a class of its own for each status
+            raise TrainingError(f"{name}: not a model that ONNX Runtime can load: {error}") from error
+        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        self._check_signature(name)
+
+    def _check_signature(self, name: str) -> None:
+        inputs = {i.name: (i.type, i.shape[1:]) for i in self._session.get_inputs()}
+        outputs = [o.name for o in self._session.get_outputs()]
+        if inputs != {INPUT: ("tensor(float)", [len(FEATURES)])}:
+            raise TrainingError(f"{name}: inputs are {inputs}, expected {INPUT} float32 [N, {len(FEATURES)}]")
+        if PROBABILITY_OUTPUT not in outputs:
+            raise TrainingError(f"{name}: outputs are {outputs}, {PROBABILITY_OUTPUT} is missing")
+
+    def probability(self, features: np.ndarray) -> np.ndarray:
+        """Probability of fraud for each row, float32."""
+        rows = np.ascontiguousarray(features, dtype=np.float32)
+        return self._session.run([PROBABILITY_OUTPUT], {INPUT: rows})[0][:, FRAUD_COLUMN]
