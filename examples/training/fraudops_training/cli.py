@@ -123,7 +123,7 @@ def _push(actions: argparse._SubParsersAction) -> None:
     )
     command.add_argument("file", type=Path, metavar="FILE", help="the .onnx")
     command.add_argument("reference", metavar="REFERENCE", help="[oci://]host[:port]/repository:tag")
-    command.add_argument("--name", help="name in the artifact [the part of FILE before the version]")
+    command.add_argument("--name", help="name in the artifact [last part of the repository]")
     command.add_argument("--model-version", help="version in the artifact [the tag]")
     command.add_argument("--card", type=Path, help="model card, Markdown [FILE with the extension .md]")
     command.add_argument("--licence", default="Apache-2.0", help="SPDX expression [%(default)s]")

@@ -55,17 +55,18 @@ def predict(arguments: argparse.Namespace) -> None:
 
 def push(arguments: argparse.Namespace) -> None:
     """Pushes a file, and prints where to."""
-    from . import push as registry
+    from . import modelpack, registry
 
-    artifact = registry.artifact(
+    reference = modelpack.Reference.parse(arguments.reference)
+    artifact = modelpack.read_artifact(
         arguments.file,
-        arguments.reference,
+        reference,
         card=arguments.card,
         name=arguments.name,
         version=arguments.model_version,
         licence=arguments.licence,
     )
-    print(f"pushing {artifact.size:,} bytes to {artifact.reference}", file=sys.stderr)
+    print(f"pushing {artifact.size:,} bytes to {reference}", file=sys.stderr)
     print(registry.push(artifact, plain_http=arguments.plain_http))
 
 
