@@ -1,2 +1,2 @@
-//! stub
+//! tests/cluster
 fn main() {}
