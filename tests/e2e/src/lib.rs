@@ -1,1 +1,16 @@
-//! stub
+//! What the story in `tests/story.rs` needs to be short: the prepared stage, a namespace per test, a caller, a load.
+//!
+//! Nothing here starts a cluster: `make e2e` does that, and a missing preparation is an error that says so.
+#![forbid(unsafe_code)]
+
+mod caller;
+mod load;
+mod namespace;
+mod poll;
+mod stage;
+
+pub use caller::{Answer, Caller};
+pub use load::{Load, Report};
+pub use namespace::{Namespace, spec_of};
+pub use poll::until;
+pub use stage::{ModelFile, Stage};

@@ -1,0 +1,61 @@
+//! A caller of the model, as outside the cluster: verified TLS, through Traefik, by host name.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::{Context, Result};
+use reqwest::{Certificate, Client};
+use serde_json::Value;
+
+use crate::Stage;
+
+/// An answer of the route.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// The body, or `Null` where it is not JSON.
+    pub body: Value,
+}
+
+/// Calls one host through the stage's Traefik; trusts only the stage's own CA.
+#[derive(Clone)]
+pub struct Caller {
+    client: Client,
+    url: String,
+}
+
+impl Caller {
+    /// A caller of `https://host`.
+    pub fn new(stage: &Stage, host: &str) -> Result<Self> {
+        // Fails only where another caller of this process was first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let ca = std::fs::read(stage.fact("CA_FILE")?)?;
+        let address: SocketAddr = format!("{}:443", stage.fact("TRAEFIK_ADDRESS")?).parse()?;
+        let client = Client::builder()
+            .tls_certs_only(Certificate::from_pem_bundle(&ca)?)
+            .resolve(host, address)
+            .no_proxy()
+            .connect_timeout(Duration::from_secs(5))
+            .timeout(Duration::from_secs(10))
+            .build()?;
+        Ok(Self {
+            client,
+            url: format!("https://{host}/predict"),
+        })
+    }
+
+    /// Sends a transaction to `/predict`. An error is one of the connection: refused, not trusted, timed out.
+    pub async fn predict(&self, transaction: &[u8]) -> Result<Answer> {
+        let request = self
+            .client
+            .post(&self.url)
+            .header("content-type", "application/json");
+        let response = request.body(transaction.to_vec()).send().await?;
+        let status = response.status().as_u16();
+        let bytes = response.bytes().await.context("the body broke off")?;
+        Ok(Answer {
+            status,
+            body: serde_json::from_slice(&bytes).unwrap_or_default(),
+        })
+    }
+}

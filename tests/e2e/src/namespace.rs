@@ -1,0 +1,208 @@
+//! A namespace of its own for each test, and what a test does to the FraudModels in it.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use fraudops_crds::fraud_model::{Condition, ConditionType, FraudModel};
+use k8s_openapi::api::core::v1::Namespace as KubeNamespace;
+use kube::{
+    Api, Client, Config, ResourceExt,
+    api::{DeleteParams, ObjectMeta, PostParams},
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use serde_json::{Value, json};
+
+use crate::{ModelFile, Stage, until};
+
+/// Long enough for a busy machine with two cores; a test that needs it all is slow, not wrong.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A namespace of its own for one test.
+pub struct Namespace {
+    /// The prepared cluster.
+    pub stage: Stage,
+    /// A client of its API server.
+    pub client: Client,
+    name: String,
+}
+
+impl Namespace {
+    /// A fresh namespace; one that an earlier run left is removed first.
+    pub async fn fresh(name: &str) -> Result<Self> {
+        let stage = Stage::ready()?;
+        let client = client(&stage).await?;
+        let namespace = Self {
+            stage,
+            client,
+            name: format!("e2e-{name}"),
+        };
+        namespace.remove().await?;
+        let object = KubeNamespace {
+            metadata: ObjectMeta {
+                name: Some(namespace.name.clone()),
+                ..ObjectMeta::default()
+            },
+            ..KubeNamespace::default()
+        };
+        namespace
+            .namespaces()
+            .create(&PostParams::default(), &object)
+            .await?;
+        Ok(namespace)
+    }
+
+    /// Removes the namespace with all that is in it, and waits for that.
+    pub async fn remove(&self) -> Result<()> {
+        let api = self.namespaces();
+        if api.get_opt(&self.name).await?.is_some() {
+            api.delete(&self.name, &DeleteParams::default()).await?;
+        }
+        until("the namespace is gone", PATIENCE, || async {
+            Ok(api
+                .get_opt(&self.name)
+                .await?
+                .map_or(Ok(()), |_| Err("still there".to_owned())))
+        })
+        .await
+    }
+
+    /// The quickstart's manifest under another name and host, with one replica and a model of this registry.
+    pub fn manifest(&self, name: &str, host: &str, model: &ModelFile) -> Result<Value> {
+        let text = std::fs::read_to_string(self.stage.path("examples/quickstart/fraudmodel.yaml"))?;
+        let mut manifest: Value = serde_yaml::from_str(&text)?;
+        manifest["metadata"] = json!({ "name": name, "namespace": self.name });
+        manifest["spec"]["model"] = spec_of(model);
+        manifest["spec"]["scorer"]["replicas"] = json!(1);
+        manifest["spec"]["ingress"]["host"] = json!(host);
+        Ok(manifest)
+    }
+
+    /// `kubectl apply`, as a user does.
+    pub fn apply(&self, manifest: &Value) -> Result<()> {
+        let output = self.stage.kubectl_with_input(
+            &["apply", "--server-side", "--force-conflicts", "-f", "-"],
+            &manifest.to_string(),
+        )?;
+        ensure!(
+            output.status.success(),
+            "kubectl apply: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
+    }
+
+    /// `kubectl` in this namespace.
+    pub fn kubectl(&self, args: &[&str]) -> Result<String> {
+        self.stage.kubectl(&[&["--namespace", &self.name], args].concat())
+    }
+
+    /// The FraudModel as it is now.
+    pub async fn get(&self, name: &str) -> Result<FraudModel> {
+        Ok(self.models().get(name).await?)
+    }
+
+    /// Waits until a condition has a status, and was computed from the latest spec.
+    pub async fn until_condition(&self, name: &str, kind: ConditionType, status: &str) -> Result<Condition> {
+        self.until_condition_is(name, kind, &format!("status {status}"), |c| c.status == status)
+            .await
+    }
+
+    /// Waits until a condition is what `wanted` says, and was computed from the latest spec.
+    pub async fn until_condition_is(
+        &self,
+        name: &str,
+        kind: ConditionType,
+        wanted_text: &str,
+        wanted: impl Fn(&Condition) -> bool,
+    ) -> Result<Condition> {
+        let what = format!("{name}: condition {} has {wanted_text}", kind.as_str());
+        self.until(name, &what, |model| {
+            let condition = model
+                .status
+                .as_ref()?
+                .conditions
+                .iter()
+                .find(|c| c.type_ == kind.as_str())?;
+            let current = condition.observed_generation == model.metadata.generation;
+            (current && wanted(condition)).then(|| condition.clone())
+        })
+        .await
+    }
+
+    /// Waits until a version takes the traffic alone and everything is ready.
+    pub async fn until_stable(&self, name: &str, version: &str) -> Result<FraudModel> {
+        self.until(name, &format!("{name}: version {version} is stable"), |model| {
+            let status = model.status.as_ref()?;
+            let ready = status.conditions.iter().any(|c| {
+                c.type_ == ConditionType::Ready.as_str()
+                    && c.status == "True"
+                    && c.observed_generation == model.metadata.generation
+            });
+            let stable = status.stable.as_ref()?.version == version && status.candidate.is_none();
+            (ready && stable).then(|| model.clone())
+        })
+        .await
+    }
+
+    /// Waits until `found` finds what it looks for in the FraudModel.
+    pub async fn until<T>(
+        &self,
+        name: &str,
+        what: &str,
+        found: impl Fn(&FraudModel) -> Option<T>,
+    ) -> Result<T> {
+        let models = self.models();
+        let (models, found) = (&models, &found);
+        until(what, PATIENCE, || async move {
+            let model = models.get(name).await?;
+            Ok(found(&model).ok_or_else(|| seen(&model)))
+        })
+        .await
+    }
+
+    /// Names of all objects that belong to a FraudModel, as `kind/name`.
+    pub fn objects_of(&self, name: &str) -> Result<Vec<String>> {
+        let kinds = "deployments,replicasets,pods,services,endpointslices,poddisruptionbudgets,horizontalpodautoscalers,\
+                     networkpolicies,serviceaccounts,certificates,secrets,ingressroutes,traefikservices";
+        let label = format!("fraudops.dev/model={name}");
+        let listed = self.kubectl(&["get", kinds, "--selector", &label, "--output", "name"])?;
+        Ok(listed.lines().map(str::to_owned).collect())
+    }
+
+    /// A file of the quickstart.
+    pub fn quickstart(&self, file: &str) -> PathBuf {
+        self.stage.path("examples/quickstart").join(file)
+    }
+
+    /// The FraudModels of this namespace.
+    pub fn models(&self) -> Api<FraudModel> {
+        Api::namespaced(self.client.clone(), &self.name)
+    }
+
+    fn namespaces(&self) -> Api<KubeNamespace> {
+        Api::all(self.client.clone())
+    }
+}
+
+/// `spec.model` for a file in the registry.
+pub fn spec_of(model: &ModelFile) -> Value {
+    json!({ "version": model.version, "uri": model.uri, "sha256": model.sha256 })
+}
+
+async fn client(stage: &Stage) -> Result<Client> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let kubeconfig = Kubeconfig::read_from(stage.fact("KUBECONFIG")?)?;
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    Client::try_from(config).context("no client from the stage's kubeconfig")
+}
+
+fn seen(model: &FraudModel) -> String {
+    match serde_json::to_string(&model.status) {
+        Ok(status) => format!(
+            "{} generation {:?}, status {status}",
+            model.name_any(),
+            model.metadata.generation
+        ),
+        Err(error) => anyhow!(error).to_string(),
+    }
+}

@@ -1,0 +1,23 @@
+//! Waiting for a fact, never for a time.
+
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail};
+
+/// Asks `observe` until it gives `Ok(Ok(value))`; what it saw last (`Ok(Err(seen))`) is in the error after `limit`.
+pub async fn until<T, F>(what: &str, limit: Duration, mut observe: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<Result<T, String>>>,
+{
+    let end = Instant::now() + limit;
+    loop {
+        match observe().await? {
+            Ok(value) => return Ok(value),
+            Err(seen) if Instant::now() >= end => bail!("not within {limit:?}: {what}. Last seen: {seen}"),
+            Err(_) => tokio::time::sleep(Duration::from_millis(250)).await,
+        }
+    }
+}
