@@ -1,0 +1,79 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use fraudops_simulator::{Settings, output::Target};
+use jiff::civil::Date;
+
+/// Card transactions with fraud, generated from a seed.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Generate(Generate),
+}
+
+/// Write simulated transactions to a file.
+///
+/// Customers and terminals are points on a map of 100 by 100. A customer buys at terminals within the radius, at a
+/// pace and for amounts of his own. Three kinds of fraud are laid over that: amounts above 220, terminals that are
+/// compromised for 28 days, and cards that are stolen for 14. About 0.8 % of the rows are fraud.
+///
+/// The same seed and settings give the same rows, whatever the number of threads.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  The handbook's data set, 1.75 million rows, with the 15 inputs of the model:
+    fraudops-simulator generate --features --out transactions.parquet
+  A small one, to look at:
+    fraudops-simulator generate --customers 50 --terminals 100 --days 30 --radius 20 --out - | head")]
+pub struct Generate {
+    /// Number of customers
+    #[arg(long, value_name = "N", default_value_t = Settings::default().customers)]
+    customers: u32,
+    /// Number of terminals
+    #[arg(long, value_name = "N", default_value_t = Settings::default().terminals)]
+    terminals: u32,
+    /// Number of days
+    #[arg(long, value_name = "N", default_value_t = Settings::default().days)]
+    days: u32,
+    /// First day
+    #[arg(long, value_name = "YYYY-MM-DD", default_value_t = Settings::default().start)]
+    start: Date,
+    /// How far customers go to a terminal, on a map of 100 by 100
+    #[arg(long, value_name = "DISTANCE", default_value_t = Settings::default().radius)]
+    radius: f64,
+    /// Where all chance comes from
+    #[arg(long, value_name = "N", default_value_t = Settings::default().seed)]
+    seed: u64,
+    /// Threads; 0 uses all cores. Changes the time it takes, never the rows
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub threads: usize,
+    /// Add the model's inputs: what customer and terminal did in the last 1, 7 and 30 days
+    #[arg(long)]
+    pub features: bool,
+    /// FILE.csv, FILE.parquet, or - for CSV on the standard output
+    ///
+    /// A file is written under a temporary name beside it and renamed when it is whole, so an earlier file of that
+    /// name stays until then.
+    #[arg(long, value_name = "FILE")]
+    pub out: Target,
+}
+
+impl Generate {
+    /// What to simulate, not checked yet.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            customers: self.customers,
+            terminals: self.terminals,
+            days: self.days,
+            start: self.start,
+            radius: self.radius,
+            seed: self.seed,
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Files that are whole or not there.
+
+use std::{
+    fs::Permissions,
+    io::{self, BufWriter, Write},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use arrow::{csv, error::ArrowError};
+use parquet::{
+    arrow::ArrowWriter,
+    basic::{Compression, Encoding},
+    errors::ParquetError,
+    file::properties::WriterProperties,
+    schema::types::ColumnPath,
+};
+use thiserror::Error;
+
+use crate::table::Table;
+
+/// How rows are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Comma-separated values with a header.
+    Csv,
+    /// Apache Parquet with Snappy.
+    Parquet,
+}
+
+/// Where rows go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// CSV to the standard output.
+    Stdout,
+    /// A file, in the format of its extension.
+    File(PathBuf, Format),
+}
+
+/// What went wrong on the way out.
+#[derive(Debug, Error)]
+pub enum OutputError {
+    /// The name says no format.
+    #[error("--out {0}: unknown extension, use .csv or .parquet, or - for CSV on the standard output")]
+    UnknownExtension(String),
+    /// The name is taken by something that is not to be replaced.
+    #[error("--out {0}: is not a regular file; use - for the standard output")]
+    NotAFile(String),
+    /// The file could not be made, written or renamed.
+    #[error("--out {path}: {source}; nothing was written")]
+    Write {
+        /// The file, or `-`.
+        path: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Whoever read the output has enough of it.
+    #[error("--out -: the reader closed the pipe")]
+    ReaderGone,
+}
+
+impl FromStr for Target {
+    type Err = OutputError;
+
+    fn from_str(text: &str) -> Result<Self, OutputError> {
+        if text == "-" {
+            return Ok(Self::Stdout);
+        }
+        let path = PathBuf::from(text);
+        let format = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("csv") => Format::Csv,
+            Some("parquet") => Format::Parquet,
+            _ => return Err(OutputError::UnknownExtension(text.to_owned())),
+        };
+        Ok(Self::File(path, format))
+    }
+}
+
+impl Target {
+    /// Fails early on what [`Target::write`] would fail on after all the work.
+    pub fn check(&self) -> Result<(), OutputError> {
+        let Self::File(path, _) = self else { return Ok(()) };
+        match path.metadata() {
+            Ok(found) if !found.is_file() => return Err(OutputError::NotAFile(path.display().to_string())),
+            _ => {}
+        }
+        temporary(path).map(drop).map_err(|source| at(path, source))
+    }
+
+    /// Writes the table. A file appears under its name only when it is whole and on the disk; `advance` is called
+    /// with the number of rows of each batch.
+    pub fn write(&self, table: Table<'_>, advance: impl FnMut(usize)) -> Result<(), OutputError> {
+        match self {
+            Self::Stdout => write_csv(table, io::stdout().lock(), advance)
+                .map(drop)
+                .map_err(stdout_error),
+            Self::File(path, format) => {
+                write_file(path, *format, table, advance).map_err(|source| at(path, source))
+            }
+        }
+    }
+}
+
+fn write_file(path: &Path, format: Format, table: Table<'_>, advance: impl FnMut(usize)) -> io::Result<()> {
+    let file = temporary(path)?;
+    let writer = BufWriter::with_capacity(1 << 20, file);
+    let file = match format {
+        Format::Csv => write_csv(table, writer, advance)?,
+        Format::Parquet => write_parquet(table, writer, advance)?,
+    }
+    .into_inner()
+    .map_err(io::IntoInnerError::into_error)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map(drop).map_err(|error| error.error)
+}
+
+/// A file beside `path`, removed when it is dropped before it gets its name.
+fn temporary(path: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mut prefix = std::ffi::OsString::from(".");
+    prefix.push(path.file_name().unwrap_or_default());
+    prefix.push(".");
+    tempfile::Builder::new()
+        .prefix(&prefix)
+        .suffix(".partial")
+        .permissions(Permissions::from_mode(0o666)) // less the umask, like any other new file
+        .tempfile_in(folder)
+}
+
+fn write_csv<W: Write>(table: Table<'_>, writer: W, mut advance: impl FnMut(usize)) -> io::Result<W> {
+    let mut csv = csv::WriterBuilder::new().with_header(true).build(writer);
+    if table.is_empty() {
+        csv.write(&arrow::array::RecordBatch::new_empty(table.schema()))
+            .map_err(arrow_error)?;
+    }
+    for batch in table.batches() {
+        let batch = batch.map_err(arrow_error)?;
+        csv.write(&batch).map_err(arrow_error)?;
+        advance(batch.num_rows());
+    }
+    let mut writer = csv.into_inner();
+    writer.flush()?;
+    Ok(writer)
+}
+
+fn write_parquet<W: Write + Send>(
+    table: Table<'_>,
+    writer: W,
+    mut advance: impl FnMut(usize),
+) -> io::Result<W> {
+    let mut parquet =
+        ArrowWriter::try_new(writer, table.schema(), Some(properties())).map_err(parquet_error)?;
+    for batch in table.batches() {
+        let batch = batch.map_err(arrow_error)?;
+        parquet.write(&batch).map_err(parquet_error)?;
+        advance(batch.num_rows());
+    }
+    parquet.into_inner().map_err(parquet_error)
+}
+
+/// Numbers that grow from row to row are stored as differences: three columns shrink to almost nothing.
+fn properties() -> WriterProperties {
+    ["TRANSACTION_ID", "TX_DATETIME", "TX_TIME_SECONDS"]
+        .into_iter()
+        .map(ColumnPath::from)
+        .fold(WriterProperties::builder(), |properties, column| {
+            properties
+                .set_column_dictionary_enabled(column.clone(), false)
+                .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED)
+        })
+        .set_compression(Compression::SNAPPY)
+        .build()
+}
+
+fn at(path: &Path, source: io::Error) -> OutputError {
+    OutputError::Write {
+        path: path.display().to_string(),
+        source,
+    }
+}
+
+fn stdout_error(source: io::Error) -> OutputError {
+    match source.kind() {
+        io::ErrorKind::BrokenPipe => OutputError::ReaderGone,
+        _ => OutputError::Write {
+            path: "-".to_owned(),
+            source,
+        },
+    }
+}
+
+fn arrow_error(error: ArrowError) -> io::Error {
+    match error {
+        ArrowError::IoError(_, source) => source,
+        other => io::Error::other(other),
+    }
+}
+
+fn parquet_error(error: ParquetError) -> io::Error {
+    match error {
+        ParquetError::External(source) => match source.downcast::<io::Error>() {
+            Ok(source) => *source,
+            Err(other) => io::Error::other(other),
+        },
+        other => io::Error::other(other),
+    }
+}
