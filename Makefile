@@ -8,7 +8,7 @@ export PATH := $(HOME)/.cargo/bin:$(CURDIR)/target/go/go/bin:$(PATH)
 
 help: ## this text
 	@printf 'fraudops: a Kubernetes operator for fraud models. New here? `make demo`, then README.md.\n\n'
-	@awk -F ': ## ' '/^[a-z-]+: ## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ': ## ' '/^[a-z0-9-]+: ## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: ## everything a newcomer wants to see, from nothing to an HTTPS prediction (CLUSTER=current: on your cluster)
 	tests/demo.sh

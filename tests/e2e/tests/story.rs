@@ -21,7 +21,7 @@ async fn helm_installs_an_operator_that_holds_its_lease() -> Result<()> {
         "fraudops-system",
         "rollout",
         "status",
-        "deployment/fraudops",
+        "deployment/fraudops-operator",
         "--timeout=60s",
     ])?;
     until("somebody holds the lease", Duration::from_secs(60), || async {

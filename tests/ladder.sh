@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# `make test`: the whole ladder, the cheapest rung first. A rung that fails does not hide the others; the summary names
+# each rung with its time, and what was skipped with the reason.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+export PATH="$HOME/.cargo/bin:$PWD/target/go/go/bin:$PATH"
+
+summary=() failed=0
+
+rung() { # title, command...
+  local title=$1 start=$SECONDS verdict=passed
+  shift
+  printf '\n\033[1m==> %s\033[0m\n' "$title"
+  "$@" || { verdict=FAILED failed=1; }
+  summary+=("$(printf '%-7s %5ds  %s' "$verdict" $((SECONDS - start)) "$title")")
+}
+
+skipped() { summary+=("$(printf '%-7s %5s   %s' skipped - "$1")"); }
+
+unit_tests() { cargo test --workspace --exclude fraudops-e2e; }
+training_tests() { local venv && venv=$(tests/venv.sh train) && (cd examples/training && "$venv/bin/python" -m pytest); }
+chart_tests() { charts/tests/run; }
+
+rung "setup" tests/setup.sh
+rung "unit, property and API server tests (cargo test)" unit_tests
+rung "training (pytest)" training_tests
+rung "chart" chart_tests
+if [ "$(id -u)" -eq 0 ] || [ "${CLUSTER:-own}" = current ]; then
+  rung "the story on the whole cluster (e2e)" tests/e2e.sh
+else
+  skipped "the story on the whole cluster: starting a node takes root (or CLUSTER=current)"
+fi
+
+printf '\n\033[1m==> summary\033[0m\n'
+printf '%s\n' "${summary[@]}"
+exit $failed
