@@ -2,7 +2,7 @@
 # `make test`: the whole ladder, the cheapest rung first. A rung that fails does not hide the others; the summary names
 # each rung with its time, and what was skipped with the reason.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 export PATH="$HOME/.cargo/bin:$PWD/target/go/go/bin:$PATH"
 
 summary=() failed=0
@@ -17,14 +17,16 @@ rung() { # title, command...
 
 skipped() { summary+=("$(printf '%-7s %5s   %s' skipped - "$1")"); }
 
-unit_tests() { cargo test --workspace --exclude fraudops-e2e; }
-training_tests() { local venv && venv=$(tests/venv.sh train) && (cd examples/training && "$venv/bin/python" -m pytest); }
-chart_tests() { charts/tests/run; }
+# shellcheck disable=SC2317 # called by rung
+training_tests() {
+  local venv
+  venv=$(tests/venv.sh train) && (cd examples/training && "$venv/bin/python" -m pytest)
+}
 
 rung "setup" tests/setup.sh
-rung "unit, property and API server tests (cargo test)" unit_tests
+rung "unit, property and API server tests (cargo test)" cargo test --workspace --exclude fraudops-e2e
 rung "training (pytest)" training_tests
-rung "chart" chart_tests
+rung "chart" charts/tests/run.sh
 if [ "$(id -u)" -eq 0 ] || [ "${CLUSTER:-own}" = current ]; then
   rung "the story on the whole cluster (e2e)" tests/e2e.sh
 else
