@@ -13,7 +13,9 @@ use kube::Client;
 use crate::{
     apply,
     keeper::{self, Keeper, Program},
-    kubeconfig, paths, pki, programs,
+    kubeconfig, paths, pki,
+    process::Process,
+    programs,
 };
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -25,7 +27,7 @@ const ATTEMPTS: u32 = 3;
 /// side. There are no controllers, no nodes and no service account admission: what you create is what you get.
 #[derive(Debug)]
 pub struct ApiServer {
-    keeper: Keeper,
+    _keeper: Keeper,
     folder: PathBuf,
     url: String,
 }
@@ -40,7 +42,9 @@ impl ApiServer {
         loop {
             // a free port can be taken by somebody else before we listen on it
             match Self::start_once() {
-                Err(error) if attempt == ATTEMPTS => return Err(error.context("kube-apiserver does not start")),
+                Err(error) if attempt == ATTEMPTS => {
+                    return Err(error.context("kube-apiserver does not start"));
+                }
                 Err(_) => attempt += 1,
                 started => return started,
             }
@@ -69,26 +73,44 @@ impl ApiServer {
 
     fn start_once() -> Result<Self> {
         let folder = keeper::fresh_folder("api")?;
-        let [etcd, etcd_peer, api] = free_ports()?;
-        let url = format!("https://127.0.0.1:{api}");
-        write_credentials(&folder, &url)?;
-        let keeper = Keeper::start(&folder, &[etcd_program(etcd, etcd_peer), api_program(etcd, api)])?;
-        let server = Self { keeper, folder, url };
-        server.wait_ready()?;
-        Ok(server)
+        let (url, programs) = prepare(&folder)?;
+        let keeper = Keeper::start(&folder, &programs)?;
+        wait_ready(&folder)?;
+        Ok(Self {
+            _keeper: keeper,
+            folder,
+            url,
+        })
     }
+}
 
-    fn wait_ready(&self) -> Result<()> {
-        let deadline = Instant::now() + READY_WITHIN;
-        while !is_ready(&self.kubeconfig())? {
-            self.keeper.check()?;
-            if Instant::now() > deadline {
-                bail!("not ready after {READY_WITHIN:?}:\n{}", self.keeper.log_tail("kube-apiserver"));
-            }
-            thread::sleep(Duration::from_millis(50));
+/// Starts one that outlives us, with its state in that folder; returns the process whose death ends it.
+pub(crate) fn start_detached(folder: &Path) -> Result<Process> {
+    let (_, programs) = prepare(folder)?;
+    let keeper = Keeper::start_detached(folder, &programs)?;
+    wait_ready(folder).map(|()| keeper)
+}
+
+fn prepare(folder: &Path) -> Result<(String, [Program; 2])> {
+    let [etcd, etcd_peer, api] = free_ports()?;
+    let url = format!("https://127.0.0.1:{api}");
+    write_credentials(folder, &url)?;
+    Ok((url, [etcd_program(etcd, etcd_peer), api_program(etcd, api)]))
+}
+
+fn wait_ready(folder: &Path) -> Result<()> {
+    let deadline = Instant::now() + READY_WITHIN;
+    while !is_ready(&folder.join("kubeconfig"))? {
+        keeper::check(folder, &programs::API_ONLY)?;
+        if Instant::now() > deadline {
+            bail!(
+                "not ready after {READY_WITHIN:?}:\n{}",
+                keeper::log_tail(folder, "kube-apiserver")
+            );
         }
-        self.keeper.check()
+        thread::sleep(Duration::from_millis(50));
     }
+    keeper::check(folder, &programs::API_ONLY)
 }
 
 /// Whether the API server of a kubeconfig answers that it is ready; false when it can't be reached.
@@ -96,7 +118,9 @@ pub(crate) fn is_ready(kubeconfig: &Path) -> Result<bool> {
     // a thread of its own: the caller may be inside a tokio runtime, which must not be entered twice
     thread::scope(|scope| {
         let asked = scope.spawn(|| -> Result<bool> {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
             runtime.block_on(async {
                 let client = kubeconfig::client_from(kubeconfig).await?;
                 let request = http_get("/readyz");
@@ -104,7 +128,9 @@ pub(crate) fn is_ready(kubeconfig: &Path) -> Result<bool> {
                 Ok(matches!(answer, Ok(Ok(text)) if text == "ok"))
             })
         });
-        asked.join().unwrap_or_else(|_| bail!("the readiness check panicked"))
+        asked
+            .join()
+            .unwrap_or_else(|_| bail!("the readiness check panicked"))
     })
 }
 
@@ -116,8 +142,14 @@ fn write_credentials(folder: &Path, url: &str) -> Result<()> {
     paths::write(&folder.join("server.key"), &pki.server.key)?;
     paths::write(&folder.join("sa.key"), &pki.service_account_key)?;
     paths::write(&folder.join("sa.pub"), &pki.service_account_public)?;
-    paths::write(&folder.join("tokens.csv"), format!("{token},admin,1,system:masters\n"))?;
-    paths::write(&folder.join("kubeconfig"), kubeconfig::render("api", url, &pki.ca.cert, &token)?)
+    paths::write(
+        &folder.join("tokens.csv"),
+        format!("{token},admin,1,system:masters\n"),
+    )?;
+    paths::write(
+        &folder.join("kubeconfig"),
+        kubeconfig::render("api", url, &pki.ca.cert, &token)?,
+    )
 }
 
 fn etcd_program(client: u16, peer: u16) -> Program {

@@ -20,14 +20,19 @@ const ESTABLISHED_WITHIN: Duration = Duration::from_secs(20);
 ///
 /// Server-side apply with the field manager `fraudops-testcluster`, so it can be repeated. Waits 20 seconds at most.
 pub async fn install_crds(client: &Client, files: &[impl AsRef<Path>]) -> Result<()> {
-    let api: Api<DynamicObject> =
-        Api::all_with(client.clone(), &ApiResource::erase::<CustomResourceDefinition>(&()));
+    let api: Api<DynamicObject> = Api::all_with(
+        client.clone(),
+        &ApiResource::erase::<CustomResourceDefinition>(&()),
+    );
     let mut names = Vec::new();
     for file in files {
         let path = file.as_ref();
         let crds = definitions(&paths::read(path)?).with_context(|| path.display().to_string())?;
         for crd in crds {
-            let name = crd.pointer("/metadata/name").and_then(Value::as_str).context("a CRD without a name")?;
+            let name = crd
+                .pointer("/metadata/name")
+                .and_then(Value::as_str)
+                .context("a CRD without a name")?;
             let params = PatchParams::apply("fraudops-testcluster").force();
             api.patch(name, &params, &Patch::Apply(&crd))
                 .await
@@ -37,12 +42,20 @@ pub async fn install_crds(client: &Client, files: &[impl AsRef<Path>]) -> Result
     }
     timeout(ESTABLISHED_WITHIN, wait_established(&api, &names))
         .await
-        .with_context(|| format!("not established after {ESTABLISHED_WITHIN:?}: {}", names.join(", ")))?
+        .with_context(|| {
+            format!(
+                "not established after {ESTABLISHED_WITHIN:?}: {}",
+                names.join(", ")
+            )
+        })?
 }
 
 fn definitions(text: &str) -> Result<Vec<Value>> {
     let documents: Vec<Value> = serde_yaml::from_multiple(text)?;
-    Ok(documents.into_iter().filter(|doc| doc["kind"] == "CustomResourceDefinition").collect())
+    Ok(documents
+        .into_iter()
+        .filter(|doc| doc["kind"] == "CustomResourceDefinition")
+        .collect())
 }
 
 async fn wait_established(api: &Api<DynamicObject>, names: &[String]) -> Result<()> {
@@ -56,7 +69,10 @@ async fn wait_established(api: &Api<DynamicObject>, names: &[String]) -> Result<
 
 fn is_established(data: &Value) -> bool {
     let conditions = data.pointer("/status/conditions").and_then(Value::as_array);
-    conditions.is_some_and(|all| all.iter().any(|one| one["type"] == "Established" && one["status"] == "True"))
+    conditions.is_some_and(|all| {
+        all.iter()
+            .any(|one| one["type"] == "Established" && one["status"] == "True")
+    })
 }
 
 #[cfg(test)]
@@ -69,7 +85,10 @@ mod tests {
     fn only_definitions_are_taken_from_a_file() {
         let text = "kind: Namespace\n---\nkind: CustomResourceDefinition\nmetadata: {name: a.b}\n";
         let found = definitions(text).unwrap();
-        assert_eq!(found, [json!({"kind": "CustomResourceDefinition", "metadata": {"name": "a.b"}})]);
+        assert_eq!(
+            found,
+            [json!({"kind": "CustomResourceDefinition", "metadata": {"name": "a.b"}})]
+        );
     }
 
     #[test]

@@ -6,14 +6,13 @@
 
 use std::{
     fs,
-    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
 };
 
 use anyhow::{Context, Result, bail};
 
-use crate::{paths, shell};
+use crate::{paths, process::Process, shell};
 
 /// One program to start, by name; its output goes to `<folder>/<name>.log`.
 #[derive(Clone, Debug)]
@@ -27,45 +26,46 @@ pub(crate) struct Program {
 pub(crate) struct Keeper {
     shell: Child,
     lifeline: Option<ChildStdin>,
-    folder: PathBuf,
-    names: Vec<&'static str>,
 }
 
 impl Keeper {
     /// Starts the programs in the given order without waiting between them.
     pub(crate) fn start(folder: &Path, programs: &[Program]) -> Result<Self> {
-        let mut shell = Command::new("sh")
-            .args(["-c", &render(folder, programs)])
-            .current_dir(folder)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0) // Ctrl-C is for the test, which then closes the pipe
-            .spawn()
-            .context("cannot start sh")?;
+        let end = format!(
+            "read -r _\nkill -9 $pids; wait; cd /; rm -rf -- {}\n",
+            shell::quote(&folder.to_string_lossy())
+        );
+        let mut shell = shell_in(folder, &(render(programs) + &end), Stdio::piped())?;
         let lifeline = shell.stdin.take();
-        let names = programs.iter().map(|program| program.name).collect();
-        Ok(Self { shell, lifeline, folder: folder.to_owned(), names })
+        Ok(Self { shell, lifeline })
     }
 
-    /// An error with the end of its log when one of the programs has ended.
-    pub(crate) fn check(&self) -> Result<()> {
-        for name in &self.names {
-            let Ok(pid) = fs::read_to_string(self.folder.join(format!("{name}.pid"))) else { continue };
-            if !is_running(pid.trim()) {
-                bail!("{name} ended:\n{}", self.log_tail(name));
-            }
+    /// Starts programs that outlive us; they end with the returned process, and their folder stays.
+    pub(crate) fn start_detached(folder: &Path, programs: &[Program]) -> Result<Process> {
+        let shell = shell_in(folder, &(render(programs) + "wait\n"), Stdio::null())?;
+        Process::find(shell.id() as i32).context("the keeper ended at once")
+    }
+}
+
+/// An error with the end of its log when one of the programs of a folder has ended.
+pub(crate) fn check(folder: &Path, names: &[&str]) -> Result<()> {
+    for name in names {
+        let Ok(pid) = fs::read_to_string(folder.join(format!("{name}.pid"))) else {
+            continue;
+        };
+        if !pid.trim().parse().is_ok_and(is_running) {
+            bail!("{name} ended:\n{}", log_tail(folder, name));
         }
-        Ok(())
     }
+    Ok(())
+}
 
-    /// The last lines that a program wrote.
-    pub(crate) fn log_tail(&self, name: &str) -> String {
-        let log = fs::read(self.folder.join(format!("{name}.log"))).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
-        let lines: Vec<_> = log.lines().collect();
-        lines[lines.len().saturating_sub(15)..].join("\n")
-    }
+/// The last lines that a program of a folder wrote.
+pub(crate) fn log_tail(folder: &Path, name: &str) -> String {
+    let log = fs::read(folder.join(format!("{name}.log"))).unwrap_or_default();
+    let log = String::from_utf8_lossy(&log);
+    let lines: Vec<_> = log.lines().collect();
+    lines[lines.len().saturating_sub(15)..].join("\n")
 }
 
 impl Drop for Keeper {
@@ -75,21 +75,30 @@ impl Drop for Keeper {
     }
 }
 
-fn render(folder: &Path, programs: &[Program]) -> String {
+fn shell_in(folder: &Path, script: &str, stdin: Stdio) -> Result<Child> {
+    let mut command = Command::new("setsid"); // Ctrl-C is for the test, which then closes the pipe
+    command.args(["sh", "-c", script]).current_dir(folder);
+    command
+        .stdin(stdin)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("cannot start setsid")
+}
+
+fn render(programs: &[Program]) -> String {
     let mut script = String::from("trap '' INT TERM HUP\n");
     for Program { name, command } in programs {
         let command = shell::quote_all(command);
         script += &format!("setpriv --pdeathsig KILL {command} >{name}.log 2>&1 </dev/null &\n");
         script += &format!("pids=\"$pids $!\"; echo $! >{name}.pid.new; mv {name}.pid.new {name}.pid\n");
     }
-    let folder = shell::quote(&folder.to_string_lossy());
-    script + &format!("read -r _\nkill -9 $pids; wait; cd /; rm -rf -- {folder}\n")
+    script
 }
 
 /// A process that has ended stays visible as a zombie until the keeper collects it.
-fn is_running(pid: &str) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(" Z"))
+fn is_running(pid: i32) -> bool {
+    Process::find(pid).is_some_and(Process::is_running)
 }
 
 /// A fresh folder for one keeper, below `target/testcluster`.
@@ -107,12 +116,18 @@ pub(crate) fn fresh_folder(prefix: &str) -> Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use std::{thread, time::{Duration, Instant}};
+    use std::{
+        thread,
+        time::{Duration, Instant},
+    };
 
     use super::*;
 
     fn sleeper(name: &'static str) -> Program {
-        Program { name, command: ["sleep", "600"].map(str::to_owned).to_vec() }
+        Program {
+            name,
+            command: ["sleep", "600"].map(str::to_owned).to_vec(),
+        }
     }
 
     fn pid_of(folder: &Path, name: &str) -> String {
@@ -124,7 +139,10 @@ mod tests {
     fn wait_until(mut holds: impl FnMut() -> bool) {
         let deadline = Instant::now() + Duration::from_secs(10);
         while !holds() {
-            assert!(Instant::now() < deadline, "the condition did not come true within 10 s");
+            assert!(
+                Instant::now() < deadline,
+                "the condition did not come true within 10 s"
+            );
             thread::sleep(Duration::from_millis(10));
         }
     }
@@ -134,7 +152,7 @@ mod tests {
         let folder = fresh_folder("keeper-drop").unwrap();
         let keeper = Keeper::start(&folder, &[sleeper("one"), sleeper("two")]).unwrap();
         let pids = ["one", "two"].map(|name| pid_of(&folder, name));
-        keeper.check().unwrap();
+        check(&folder, &["one", "two"]).unwrap();
         drop(keeper);
         assert!(pids.iter().all(|pid| !Path::new("/proc").join(pid).exists()));
         assert!(!folder.exists());
@@ -147,16 +165,22 @@ mod tests {
         let pid = pid_of(&folder, "one");
         wait_until(|| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "sleep\n"));
         keeper.shell.kill().unwrap();
-        wait_until(|| !is_running(&pid));
+        wait_until(|| !is_running(pid.parse().unwrap()));
         fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]
     fn a_program_that_ended_is_reported_with_its_last_words() {
         let folder = fresh_folder("keeper-ended").unwrap();
-        let command = ["sh", "-c", "echo port taken; exit 1"].map(str::to_owned).to_vec();
+        let command = ["sh", "-c", "echo port taken; exit 1"]
+            .map(str::to_owned)
+            .to_vec();
         let keeper = Keeper::start(&folder, &[Program { name: "one", command }]).unwrap();
-        wait_until(|| keeper.check().is_err());
-        assert_eq!(keeper.check().unwrap_err().to_string(), "one ended:\nport taken");
+        wait_until(|| check(&folder, &["one"]).is_err());
+        assert_eq!(
+            check(&folder, &["one"]).unwrap_err().to_string(),
+            "one ended:\nport taken"
+        );
+        drop(keeper);
     }
 }

@@ -18,21 +18,39 @@
 //! All state lies below `target/testcluster`: programs in `bin`, CRDs of Traefik and cert-manager in `manifests`,
 //! images in `images`, each cluster in a folder of its name.
 
+mod addons;
 mod api_server;
 mod apply;
+mod cgroups;
+pub mod cli;
+mod cluster;
+mod components;
+mod config;
+mod credentials;
+mod down;
 mod go;
+mod images;
 mod keeper;
 mod kubeconfig;
+mod kubectl;
 mod manifests;
+mod network;
+mod node;
+mod packages;
 mod paths;
 mod pki;
+mod process;
 mod programs;
 mod progress;
+mod python;
+mod record;
 mod shell;
+mod up;
 
 pub use crate::{
     api_server::ApiServer,
     apply::install_crds,
+    cluster::Cluster,
     kubeconfig::client_from,
     manifests::{cert_manager_crds, traefik_crds},
 };

@@ -65,7 +65,9 @@ fn ensure(source: Source) -> Result<Vec<PathBuf>> {
     let pinned = paths::read(&paths::sources().join("go").join(source.module).join("go.mod"))?;
     if fs::read_to_string(folder.join(".stamp")).unwrap_or_default() != pinned {
         let _lock = paths::lock("manifests")?;
-        progress::step(&format!("fetch the CRDs of {}", source.name), || fetch(source, &folder))?;
+        progress::step(&format!("fetch the CRDs of {}", source.name), || {
+            fetch(source, &folder)
+        })?;
         paths::write(&folder.join(".stamp"), &pinned)?;
     }
     Ok(source.files.iter().map(|file| folder.join(file)).collect())
@@ -75,7 +77,9 @@ fn fetch(source: Source, folder: &Path) -> Result<()> {
     let mut command = go::command(source.module)?;
     let printed = shell::output(command.args(["mod", "download", "-json", source.path]))?;
     let module: Value = serde_json::from_str(&printed).context("go mod download printed no JSON")?;
-    let Some(downloaded) = module["Dir"].as_str() else { bail!("no folder in what go printed: {printed}") };
+    let Some(downloaded) = module["Dir"].as_str() else {
+        bail!("no folder in what go printed: {printed}")
+    };
     paths::create_dir(folder)?;
     for file in source.files {
         let from = Path::new(downloaded).join(source.folder).join(file);

@@ -24,8 +24,12 @@ impl Network {
 
     /// The networks to try for a cluster, its favourite first, so that a name keeps its addresses when it can.
     pub(crate) fn candidates(name: &str) -> impl Iterator<Item = Self> {
-        let favourite = name.bytes().fold(5381_u32, |hash, byte| hash.wrapping_mul(33) ^ u32::from(byte));
-        (0..u32::from(SLOTS)).map(move |step| Self { slot: ((favourite.wrapping_add(step)) % 64) as u8 })
+        let favourite = name
+            .bytes()
+            .fold(5381_u32, |hash, byte| hash.wrapping_mul(33) ^ u32::from(byte));
+        (0..u32::from(SLOTS)).map(move |step| Self {
+            slot: ((favourite.wrapping_add(step)) % 64) as u8,
+        })
     }
 
     /// The slot's number.
@@ -82,13 +86,21 @@ mod tests {
         let nodes: HashSet<_> = all.iter().flat_map(|n| [n.node(), n.host()]).collect();
         assert_eq!(ranges.len(), 128);
         assert_eq!(nodes.len(), 128);
-        assert!(!ranges.contains("198.18.254.0/24"), "the links have a range of their own");
+        assert!(
+            !ranges.contains("198.18.254.0/24"),
+            "the links have a range of their own"
+        );
     }
 
     #[test]
     fn every_address_lies_in_the_benchmark_range() {
         for network in (0..SLOTS).filter_map(Network::new) {
-            for address in [network.host(), network.node(), network.api_service(), network.dns_service()] {
+            for address in [
+                network.host(),
+                network.node(),
+                network.api_service(),
+                network.dns_service(),
+            ] {
                 let [a, b, ..] = address.octets();
                 assert!(a == 198 && (b == 18 || b == 19), "{address}");
             }
@@ -104,7 +116,10 @@ mod tests {
     #[test]
     fn a_name_prefers_one_slot_and_can_have_any() {
         let slots: Vec<_> = Network::candidates("demo").map(Network::slot).collect();
-        assert_eq!(slots, Network::candidates("demo").map(Network::slot).collect::<Vec<_>>());
+        assert_eq!(
+            slots,
+            Network::candidates("demo").map(Network::slot).collect::<Vec<_>>()
+        );
         assert_eq!(slots.iter().collect::<HashSet<_>>().len(), 64);
         assert_ne!(slots[0], Network::candidates("test").next().unwrap().slot());
     }

@@ -15,7 +15,12 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{network::Network, packages, paths, process::Process, shell};
+use crate::{
+    network::{self, Network},
+    packages, paths,
+    process::Process,
+    shell,
+};
 
 /// Where the state folder appears inside the node; short, because socket paths are limited to 108 bytes.
 pub(crate) const INSIDE: &str = "/run/node";
@@ -36,7 +41,16 @@ impl Node {
         paths::write(&folder.join("conf/init.sh"), init::SCRIPT)?;
         let log = File::create(folder.join("log/node.log")).context("cannot create log/node.log")?;
         let supervisor = Command::new("setsid")
-            .args(["unshare", "--net", "--mount", "--pid", "--uts", "--ipc", "--fork", "--mount-proc"])
+            .args([
+                "unshare",
+                "--net",
+                "--mount",
+                "--pid",
+                "--uts",
+                "--ipc",
+                "--fork",
+                "--mount-proc",
+            ])
             .args(["--kill-child=SIGKILL", "sh"])
             .arg(folder.join("conf/init.sh"))
             .arg(folder)
@@ -61,7 +75,40 @@ impl Node {
             thread::sleep(Duration::from_millis(10));
         }
         let init = supervisor.child().context("the node's first process is gone")?;
-        Ok(Self { folder: folder.to_owned(), init })
+        Ok(Self {
+            folder: folder.to_owned(),
+            init,
+        })
+    }
+
+    /// The node's first process.
+    pub(crate) fn init(&self) -> Process {
+        self.init
+    }
+
+    /// Finds a running node by what its record says.
+    pub(crate) fn of_record(folder: &Path, init: Process) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            init,
+        }
+    }
+
+    /// Hands a docker-archive to containerd, under the names that the archive gives.
+    pub(crate) fn load_image(&self, archive: &Path) -> Result<()> {
+        let file =
+            File::open(archive).with_context(|| format!("cannot open the image {}", archive.display()))?;
+        let words = [
+            "ctr",
+            "-a",
+            "/run/containerd.sock",
+            "-n",
+            "k8s.io",
+            "images",
+            "import",
+            "-",
+        ];
+        shell::output(self.command(&words).stdin(file)).map(drop)
     }
 
     /// Connects the node with the host: one veth pair, and routes to its pods and Services.
@@ -82,8 +129,20 @@ impl Node {
     /// A command inside the node, in its namespaces and with the state folder as working directory.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new("nsenter");
-        command.args(["--target", &self.init.pid.to_string(), "--net", "--mount", "--pid", "--uts", "--ipc"]);
-        command.arg(format!("--wd={INSIDE}")).arg("--").args(words).stdin(Stdio::null());
+        command.args([
+            "--target",
+            &self.init.pid.to_string(),
+            "--net",
+            "--mount",
+            "--pid",
+            "--uts",
+            "--ipc",
+        ]);
+        command
+            .arg(format!("--wd={INSIDE}"))
+            .arg("--")
+            .args(words)
+            .stdin(Stdio::null());
         command
     }
 
@@ -94,11 +153,25 @@ impl Node {
 
     /// Starts a program inside the node; it logs to `log/<name>.log` and ends with the node.
     pub(crate) fn spawn(&self, name: &str, words: &[String]) -> Result<()> {
-        let line = format!(
-            "cd {INSIDE} && {{ setsid {} >>log/{name}.log 2>&1 </dev/null & echo $! >pid/{name}; }}",
-            shell::quote_all(words)
-        );
-        self.run(&["sh", "-c", &line]).map(drop)
+        let words = shell::quote_all(words);
+        let script = format!("setsid {words} >>log/{name}.log 2>&1 </dev/null &\necho $! >pid/{name}\n");
+        paths::write(&self.folder.join(format!("conf/{name}.sh")), script)?;
+        self.restart(name)
+    }
+
+    /// Starts a program again that was started here before.
+    pub(crate) fn restart(&self, name: &str) -> Result<()> {
+        let script = format!("conf/{name}.sh");
+        if !self.folder.join(&script).exists() {
+            bail!("the cluster has no component {name}");
+        }
+        self.run(&["sh", &script]).map(drop)
+    }
+
+    /// Kills a program that was started here.
+    pub(crate) fn kill(&self, name: &str) -> Result<()> {
+        let script = "pid=$(cat pid/$0) && kill -9 $pid && while [ -d /proc/$pid ]; do sleep 0.05; done";
+        self.run(&["sh", "-c", script, name]).map(drop)
     }
 
     /// An error with the end of its log when a program that was started here has ended.
@@ -131,13 +204,27 @@ pub(crate) fn reserve(name: &str) -> Result<Network> {
             }
         }
     }
-    bail!("no network for the cluster {name}: {}", if reason.is_empty() { "all are taken" } else { &reason })
+    bail!(
+        "no network for the cluster {name}: {}",
+        if reason.is_empty() {
+            "all are taken"
+        } else {
+            &reason
+        }
+    )
+}
+
+/// Keeps what is meant for a pod or a cluster that is gone on this machine: routes to living clusters are more specific.
+pub(crate) fn keep_inside() -> Result<()> {
+    ip(&format!("route replace unreachable {}", network::ALL)).map(drop)
 }
 
 /// Runs `ip` on the host.
 pub(crate) fn ip(words: &str) -> Result<String> {
     let program = packages::find("ip").context("the program ip is missing: apt-get install iproute2")?;
     let program = program.to_string_lossy().into_owned();
-    let words: Vec<&str> = std::iter::once(program.as_str()).chain(words.split_whitespace()).collect();
+    let words: Vec<&str> = std::iter::once(program.as_str())
+        .chain(words.split_whitespace())
+        .collect();
     shell::run(&words)
 }

@@ -13,7 +13,7 @@ use nix::unistd::Uid;
 use crate::{paths, progress, shell};
 
 /// A file that proves that a package is there.
-const NODE: [(&str, &str); 14] = [
+const NODE: [(&str, &str); 13] = [
     ("containerd", "containerd"),
     ("ctr", "containerd"),
     ("runc", "runc"),
@@ -26,15 +26,13 @@ const NODE: [(&str, &str); 14] = [
     ("docker-registry", "docker-registry"),
     ("nsenter", "util-linux"),
     ("mount", "mount"),
-    ("buildah", "buildah"),
-    ("gcc", "gcc"),
+    ("setpriv", "util-linux"),
 ];
 
-const BUILD: [(&str, &str); 4] = [
+const BUILD: [(&str, &str); 3] = [
     ("buildah", "buildah"),
     ("gcc", "gcc"),
     ("/usr/lib/x86_64-linux-gnu/libc.a", "libc6-dev"),
-    ("python3", "python3"),
 ];
 
 const POLICY: &str = "/usr/sbin/policy-rc.d";
@@ -46,7 +44,12 @@ pub(crate) fn ensure_for_node() -> Result<()> {
 
 /// What building images takes.
 pub(crate) fn ensure_for_images() -> Result<()> {
-    ensure(&BUILD)?;
+    ensure(&BUILD)
+}
+
+/// Python with pip.
+pub(crate) fn ensure_pip() -> Result<()> {
+    ensure(&[("python3", "python3")])?;
     if shell::run(&["python3", "-m", "pip", "--version"]).is_err() {
         install(&["python3-pip"])?;
     }
@@ -65,14 +68,24 @@ pub(crate) fn find(name: &str) -> Option<PathBuf> {
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let more = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from);
-    std::env::split_paths(&path).chain(more).map(|folder| folder.join(name)).find(|file| file.is_file())
+    std::env::split_paths(&path)
+        .chain(more)
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
 }
 
 fn ensure(wanted: &[(&str, &'static str)]) -> Result<()> {
-    let mut missing: Vec<_> =
-        wanted.iter().filter(|(file, _)| find(file).is_none()).map(|(_, package)| *package).collect();
+    let mut missing: Vec<_> = wanted
+        .iter()
+        .filter(|(file, _)| find(file).is_none())
+        .map(|(_, package)| *package)
+        .collect();
     missing.dedup();
-    if missing.is_empty() { Ok(()) } else { install(&missing) }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        install(&missing)
+    }
 }
 
 fn install(packages: &[&str]) -> Result<()> {
@@ -85,7 +98,9 @@ fn install(packages: &[&str]) -> Result<()> {
         let _quiet = NoServices::begin()?;
         shell::run(&["apt-get", "update", "-q"])?;
         let mut command = Command::new("apt-get");
-        command.args(["install", "-q", "-y", "--no-install-recommends"]).args(packages);
+        command
+            .args(["install", "-q", "-y", "--no-install-recommends"])
+            .args(packages);
         shell::output(command.env("DEBIAN_FRONTEND", "noninteractive"))?;
         Ok(())
     })

@@ -48,6 +48,7 @@ pub(crate) fn lock(name: &str) -> Result<File> {
     create_dir(&root())?;
     let path = root().join(format!(".{name}.lock"));
     let file = File::create(&path).with_context(|| format!("cannot open the lock {}", path.display()))?;
-    file.lock().with_context(|| format!("cannot take the lock {}", path.display()))?;
+    file.lock()
+        .with_context(|| format!("cannot take the lock {}", path.display()))?;
     Ok(file)
 }

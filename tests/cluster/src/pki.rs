@@ -38,7 +38,12 @@ pub(crate) fn generate(names: &[String]) -> Result<Pki> {
     let ca = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
     let service_account = KeyPair::generate()?;
     Ok(Pki {
-        server: signed(&ca, subject("kube-apiserver", None), names, ExtendedKeyUsagePurpose::ServerAuth)?,
+        server: signed(
+            &ca,
+            subject("kube-apiserver", None),
+            names,
+            ExtendedKeyUsagePurpose::ServerAuth,
+        )?,
         kubelet_client: signed(
             &ca,
             subject("kube-apiserver-kubelet-client", Some("system:masters")),
@@ -47,7 +52,10 @@ pub(crate) fn generate(names: &[String]) -> Result<Pki> {
         )?,
         service_account_key: service_account.serialize_pem(),
         service_account_public: service_account.public_key_pem(),
-        ca: KeyedCert { cert: ca.pem(), key: ca.key().serialize_pem() },
+        ca: KeyedCert {
+            cert: ca.pem(),
+            key: ca.key().serialize_pem(),
+        },
     })
 }
 
@@ -72,7 +80,10 @@ fn signed(
     params.extended_key_usages = vec![usage];
     params.use_authority_key_identifier_extension = true;
     let key = KeyPair::generate()?;
-    Ok(KeyedCert { cert: params.signed_by(&key, ca)?.pem(), key: key.serialize_pem() })
+    Ok(KeyedCert {
+        cert: params.signed_by(&key, ca)?.pem(),
+        key: key.serialize_pem(),
+    })
 }
 
 /// A token that nobody guesses.

@@ -24,7 +24,10 @@ impl Process {
     /// The running process of that number.
     pub(crate) fn find(pid: i32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        Some(Self { pid, started: parse(&stat)?.started })
+        Some(Self {
+            pid,
+            started: parse(&stat)?.started,
+        })
     }
 
     /// Whether it still runs; a zombie does not.
@@ -93,7 +96,10 @@ mod tests {
         let mut child = Command::new("sleep").arg("600").spawn().unwrap();
         let process = Process::find(child.id() as i32).unwrap();
         assert!(process.is_running());
-        let other = Process { started: process.started + 1, ..process };
+        let other = Process {
+            started: process.started + 1,
+            ..process
+        };
         assert!(!other.is_running());
         process.kill().unwrap();
         assert!(!process.is_running());

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
 use crate::{go, paths, progress, shell};
@@ -25,20 +25,48 @@ const KUBERNETES_VERSION: &str = "-X k8s.io/component-base/version.gitVersion=v1
     -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=35";
 
 const PROGRAMS: [GoProgram; 10] = [
-    GoProgram { name: "etcd", module: "etcd", package: ".", linker_flags: "" },
+    GoProgram {
+        name: "etcd",
+        module: "etcd",
+        package: ".",
+        linker_flags: "",
+    },
     kubernetes("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
     kubernetes("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
-    kubernetes("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"),
+    kubernetes(
+        "kube-controller-manager",
+        "k8s.io/kubernetes/cmd/kube-controller-manager",
+    ),
     kubernetes("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
     kubernetes("kubelet", "k8s.io/kubernetes/cmd/kubelet"),
     kubernetes("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy"),
-    GoProgram { name: "helm", module: "helm", package: "helm.sh/helm/v4/cmd/helm", linker_flags: "" },
-    GoProgram { name: "cert-manager", module: "cert-manager", package: ".", linker_flags: "" },
-    GoProgram { name: "coredns", module: "coredns", package: "github.com/coredns/coredns", linker_flags: "" },
+    GoProgram {
+        name: "helm",
+        module: "helm",
+        package: "helm.sh/helm/v4/cmd/helm",
+        linker_flags: "",
+    },
+    GoProgram {
+        name: "cert-manager",
+        module: "cert-manager",
+        package: ".",
+        linker_flags: "",
+    },
+    GoProgram {
+        name: "coredns",
+        module: "coredns",
+        package: "github.com/coredns/coredns",
+        linker_flags: "",
+    },
 ];
 
 const fn kubernetes(name: &'static str, package: &'static str) -> GoProgram {
-    GoProgram { name, module: "kubernetes", package, linker_flags: KUBERNETES_VERSION }
+    GoProgram {
+        name,
+        module: "kubernetes",
+        package,
+        linker_flags: KUBERNETES_VERSION,
+    }
 }
 
 /// What the API-only rung needs.
@@ -54,6 +82,12 @@ pub(crate) fn path(name: &str) -> PathBuf {
     paths::bin().join(name)
 }
 
+/// What a program is built from, as a hash.
+pub(crate) fn stamp_of(name: &str) -> Result<String> {
+    let program = find(name)?;
+    stamp(&program, &module_folder(&program))
+}
+
 /// Builds what is missing or stale, one at a time. Minutes the first time, milliseconds afterwards.
 pub(crate) fn ensure(names: &[&str]) -> Result<()> {
     if stale(names)?.is_empty() {
@@ -62,7 +96,9 @@ pub(crate) fn ensure(names: &[&str]) -> Result<()> {
     let _lock = paths::lock("build")?;
     let stale = stale(names)?; // another process may have built while we waited
     if stale.len() > 2 {
-        progress::announce("building the cluster's programs: about eight minutes the first time, seconds later");
+        progress::announce(
+            "building the cluster's programs: about eight minutes the first time, seconds later",
+        );
     }
     for program in stale {
         progress::step(&format!("build {}", program.name), || build(program))?;
@@ -73,15 +109,17 @@ pub(crate) fn ensure(names: &[&str]) -> Result<()> {
 fn stale(names: &[&str]) -> Result<Vec<GoProgram>> {
     let mut stale = Vec::new();
     for name in names {
-        let Some(program) = PROGRAMS.iter().find(|program| program.name == *name) else {
-            bail!("no program is called {name}; there are {}", all().join(", "));
-        };
         let built = fs::read_to_string(stamp_path(name)).unwrap_or_default();
-        if !path(name).exists() || built != stamp(program, &module_folder(program))? {
-            stale.push(*program);
+        if !path(name).exists() || built != stamp_of(name)? {
+            stale.push(find(name)?);
         }
     }
     Ok(stale)
+}
+
+fn find(name: &str) -> Result<GoProgram> {
+    let found = PROGRAMS.iter().find(|program| program.name == name).copied();
+    found.with_context(|| format!("no program is called {name}; there are {}", all().join(", ")))
 }
 
 fn build(program: GoProgram) -> Result<()> {
@@ -89,11 +127,14 @@ fn build(program: GoProgram) -> Result<()> {
     let fresh = paths::bin().join(format!(".{}.new", program.name));
     let flags = format!("-s -w {}", program.linker_flags);
     let mut command = go::command(program.module)?;
-    command.args(["build", "-trimpath", "-ldflags", &flags, "-o"]).arg(&fresh).arg(program.package);
+    command
+        .args(["build", "-trimpath", "-ldflags", &flags, "-o"])
+        .arg(&fresh)
+        .arg(program.package);
     shell::output(&mut command)?;
     // a running program keeps its old file
     fs::rename(&fresh, path(program.name)).with_context(|| format!("cannot move {}", fresh.display()))?;
-    paths::write(&stamp_path(program.name), stamp(&program, &module_folder(&program))?)
+    paths::write(&stamp_path(program.name), stamp_of(program.name)?)
 }
 
 fn module_folder(program: &GoProgram) -> PathBuf {
@@ -133,14 +174,26 @@ mod tests {
 
     #[test]
     fn a_stamp_changes_with_the_module_the_flags_and_nothing_else() {
-        let program = GoProgram { name: "p", module: "m", package: ".", linker_flags: "" };
+        let program = GoProgram {
+            name: "p",
+            module: "m",
+            package: ".",
+            linker_flags: "",
+        };
         let before = module(&[("go.mod", "module a"), ("main.go", "package main")]);
-        let same = module(&[("go.mod", "module a"), ("main.go", "package main"), ("notes.txt", "x")]);
+        let same = module(&[
+            ("go.mod", "module a"),
+            ("main.go", "package main"),
+            ("notes.txt", "x"),
+        ]);
         let other = module(&[("go.mod", "module a"), ("main.go", "package main // new")]);
         let stamp_of = |program, folder: &tempfile::TempDir| stamp(program, folder.path()).unwrap();
         assert_eq!(stamp_of(&program, &before), stamp_of(&program, &same));
         assert_ne!(stamp_of(&program, &before), stamp_of(&program, &other));
-        let flagged = GoProgram { linker_flags: "-X v=1", ..program };
+        let flagged = GoProgram {
+            linker_flags: "-X v=1",
+            ..program
+        };
         assert_ne!(stamp_of(&program, &before), stamp_of(&flagged, &before));
     }
 
@@ -148,7 +201,11 @@ mod tests {
     fn every_program_has_a_module_with_its_versions_pinned() {
         for program in PROGRAMS {
             let folder = module_folder(&program);
-            assert!(folder.join("go.mod").exists() && folder.join("go.sum").exists(), "{}", program.name);
+            assert!(
+                folder.join("go.mod").exists() && folder.join("go.sum").exists(),
+                "{}",
+                program.name
+            );
         }
     }
 

@@ -17,6 +17,8 @@ pub(crate) struct Record {
     pub(crate) slot: Option<u8>,
     /// The process whose death ends everything.
     pub(crate) supervisor: Option<Process>,
+    /// The first process inside the node; it is the last one to go.
+    pub(crate) init: Option<Process>,
     /// Whether `up` came to its end.
     pub(crate) ready: bool,
 }
@@ -24,14 +26,24 @@ pub(crate) struct Record {
 impl Record {
     /// A record of a cluster that is about to be started.
     pub(crate) fn new(name: &str, network: Option<Network>) -> Self {
-        Self { name: name.to_owned(), slot: network.map(Network::slot), supervisor: None, ready: false }
+        Self {
+            name: name.to_owned(),
+            slot: network.map(Network::slot),
+            supervisor: None,
+            init: None,
+            ready: false,
+        }
     }
 
     /// Reads the record of a cluster; none when there is no such cluster.
     pub(crate) fn read(name: &str) -> Result<Option<Self>> {
         let path = folder(name)?.join(FILE);
-        let Ok(text) = fs::read_to_string(&path) else { return Ok(None) };
-        serde_json::from_str(&text).map(Some).with_context(|| format!("{} is damaged", path.display()))
+        let Ok(text) = fs::read_to_string(&path) else {
+            return Ok(None);
+        };
+        serde_json::from_str(&text)
+            .map(Some)
+            .with_context(|| format!("{} is damaged", path.display()))
     }
 
     /// Writes the record, whole or not at all.
@@ -40,7 +52,8 @@ impl Record {
         paths::create_dir(&folder)?;
         let fresh = folder.join(".cluster.json.new");
         paths::write(&fresh, serde_json::to_string_pretty(self)?)?;
-        fs::rename(&fresh, folder.join(FILE)).with_context(|| format!("cannot write the record of {}", self.name))
+        fs::rename(&fresh, folder.join(FILE))
+            .with_context(|| format!("cannot write the record of {}", self.name))
     }
 
     /// Its network; none on the API-only rung.
@@ -57,8 +70,15 @@ impl Record {
 /// The state folder of a cluster. The name must be one that fits a host name.
 pub(crate) fn folder(name: &str) -> Result<PathBuf> {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if name.is_empty() || name.len() > 32 || !name.chars().all(is_plain) || name.starts_with('-') || name.ends_with('-') {
-        bail!("{name:?} is no name for a cluster: use up to 32 lower-case letters, digits and dashes, such as demo");
+    if name.is_empty()
+        || name.len() > 32
+        || !name.chars().all(is_plain)
+        || name.starts_with('-')
+        || name.ends_with('-')
+    {
+        bail!(
+            "{name:?} is no name for a cluster: use up to 32 lower-case letters, digits and dashes, such as demo"
+        );
     }
     if RESERVED.contains(&name) {
         bail!("{name:?} is taken by a folder of the test cluster itself: choose another name");

@@ -37,7 +37,11 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         let stderr = String::from_utf8_lossy(&done.stderr);
         let stdout = String::from_utf8_lossy(&done.stdout);
         let args: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy()).collect();
-        bail!("{name} {} ended with {}:\n{stderr}{stdout}", args.join(" "), done.status);
+        bail!(
+            "{name} {} ended with {}:\n{stderr}{stdout}",
+            args.join(" "),
+            done.status
+        );
     }
     Ok(String::from_utf8_lossy(&done.stdout).into_owned())
 }
@@ -60,7 +64,12 @@ mod tests {
 
     #[test]
     fn a_failed_command_says_what_it_printed() {
-        let error = run(&["sh", "-c", "echo the reason >&2; exit 3"]).unwrap_err().to_string();
-        assert!(error.contains("the reason") && error.contains("exit status: 3"), "{error}");
+        let error = run(&["sh", "-c", "echo the reason >&2; exit 3"])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("the reason") && error.contains("exit status: 3"),
+            "{error}"
+        );
     }
 }

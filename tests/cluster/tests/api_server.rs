@@ -14,17 +14,29 @@ use kube::{
 };
 
 fn namespace(name: &str) -> Namespace {
-    Namespace { metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() }, ..Namespace::default() }
+    Namespace {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            ..ObjectMeta::default()
+        },
+        ..Namespace::default()
+    }
 }
 
 async fn has_namespace(client: &Client, name: &str) -> bool {
-    Api::<Namespace>::all(client.clone()).get_opt(name).await.unwrap().is_some()
+    Api::<Namespace>::all(client.clone())
+        .get_opt(name)
+        .await
+        .unwrap()
+        .is_some()
 }
 
 /// Processes that work in the folder.
 fn processes_in(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
-    entries.filter(|process| fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(folder))).collect()
+    entries
+        .filter(|process| fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(folder)))
+        .collect()
 }
 
 #[tokio::test]
@@ -33,7 +45,10 @@ async fn an_api_server_keeps_objects_and_leaves_nothing_when_dropped() {
     let folder = server.kubeconfig().parent().unwrap().to_owned();
     let port = server.url().rsplit(':').next().unwrap().to_owned();
     let client = server.client().await.unwrap();
-    Api::all(client.clone()).create(&PostParams::default(), &namespace("payments")).await.unwrap();
+    Api::all(client.clone())
+        .create(&PostParams::default(), &namespace("payments"))
+        .await
+        .unwrap();
     assert!(has_namespace(&client, "payments").await);
     assert_eq!(processes_in(&folder).len(), 3); // the keeper, etcd, kube-apiserver
     drop(server);
@@ -48,7 +63,10 @@ async fn two_api_servers_live_side_by_side_without_seeing_each_other() {
     let (one, two) = (ApiServer::start().unwrap(), ApiServer::start().unwrap());
     eprintln!("two API servers after {:.1} s", started.elapsed().as_secs_f64());
     let (client_one, client_two) = (one.client().await.unwrap(), two.client().await.unwrap());
-    Api::all(client_one.clone()).create(&PostParams::default(), &namespace("only-here")).await.unwrap();
+    Api::all(client_one.clone())
+        .create(&PostParams::default(), &namespace("only-here"))
+        .await
+        .unwrap();
     assert!(has_namespace(&client_one, "only-here").await);
     assert!(!has_namespace(&client_two, "only-here").await);
 }
@@ -58,7 +76,10 @@ async fn the_crds_of_traefik_and_cert_manager_are_served_once_installed() {
     let server = ApiServer::start().unwrap();
     server.install_crds(&traefik_crds().unwrap()).await.unwrap();
     server.install_crds(&cert_manager_crds().unwrap()).await.unwrap();
-    let discovery = Discovery::new(server.client().await.unwrap()).run().await.unwrap();
+    let discovery = Discovery::new(server.client().await.unwrap())
+        .run()
+        .await
+        .unwrap();
     for (group, kind) in [("traefik.io", "IngressRoute"), ("cert-manager.io", "Certificate")] {
         let group = discovery.get(group).unwrap();
         assert!(group.recommended_kind(kind).is_some(), "{kind}");
