@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-export PATH := $(HOME)/.cargo/bin:$(CURDIR)/target/go/go/bin:$(PATH)
+export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 .PHONY: help demo demo-down test e2e lint crds images bench clean
 

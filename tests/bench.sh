@@ -9,7 +9,7 @@ mkdir -p "$out"
 
 printf '\033[1m==>\033[0m building in release (some minutes the first time)\n'
 cargo build --quiet --release -p fraudops-simulator -p fraudops-scorer
-scorer/onnxruntime.sh target/onnxruntime
+PYTHON=$(tests/venv.sh push)/bin/python scorer/onnxruntime.sh target/onnxruntime
 export ORT_DYLIB_PATH=$PWD/target/onnxruntime/libonnxruntime.so
 
 seconds() { # wall seconds of a command

