@@ -139,7 +139,7 @@ impl Node {
             "--ipc",
         ]);
         command
-            .arg(format!("--wd={INSIDE}"))
+            .arg(format!("--wdns={INSIDE}"))
             .arg("--")
             .args(words)
             .stdin(Stdio::null());
