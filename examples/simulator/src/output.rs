@@ -1,6 +1,7 @@
 //! Files that are whole or not there.
 
 use std::{
+    error::Error,
     fs::Permissions,
     io::{self, BufWriter, Write},
     os::unix::fs::PermissionsExt,
@@ -8,7 +9,7 @@ use std::{
     str::FromStr,
 };
 
-use arrow::{csv, error::ArrowError};
+use arrow::{array::RecordBatch, csv, error::ArrowError};
 use parquet::{
     arrow::ArrowWriter,
     basic::{Compression, Encoding},
@@ -48,7 +49,7 @@ pub enum OutputError {
     #[error("--out {0}: is not a regular file; use - for the standard output")]
     NotAFile(String),
     /// The file could not be made, written or renamed.
-    #[error("--out {path}: {source}; nothing was written")]
+    #[error("--out {path} cannot be written")]
     Write {
         /// The file, or `-`.
         path: String,
@@ -132,19 +133,19 @@ fn temporary(path: &Path) -> io::Result<tempfile::NamedTempFile> {
 }
 
 fn write_csv<W: Write>(table: Table<'_>, writer: W, mut advance: impl FnMut(usize)) -> io::Result<W> {
-    let mut csv = csv::WriterBuilder::new().with_header(true).build(writer);
-    if table.is_empty() {
-        csv.write(&arrow::array::RecordBatch::new_empty(table.schema()))
-            .map_err(arrow_error)?;
-    }
-    for batch in table.batches() {
-        let batch = batch.map_err(arrow_error)?;
-        csv.write(&batch).map_err(arrow_error)?;
+    let mut writer = Witness::new(writer);
+    let mut csv = csv::WriterBuilder::new().with_header(true).build(&mut writer);
+    let empty = table
+        .is_empty()
+        .then(|| Ok(RecordBatch::new_empty(table.schema())));
+    let written = empty.into_iter().chain(table.batches()).try_for_each(|batch| {
+        let batch = batch?;
+        csv.write(&batch)?;
         advance(batch.num_rows());
-    }
-    let mut writer = csv.into_inner();
-    writer.flush()?;
-    Ok(writer)
+        Ok::<(), ArrowError>(())
+    });
+    drop(csv);
+    writer.finish(written)
 }
 
 fn write_parquet<W: Write + Send>(
@@ -152,14 +153,61 @@ fn write_parquet<W: Write + Send>(
     writer: W,
     mut advance: impl FnMut(usize),
 ) -> io::Result<W> {
-    let mut parquet =
-        ArrowWriter::try_new(writer, table.schema(), Some(properties())).map_err(parquet_error)?;
-    for batch in table.batches() {
-        let batch = batch.map_err(arrow_error)?;
-        parquet.write(&batch).map_err(parquet_error)?;
-        advance(batch.num_rows());
+    let mut writer = Witness::new(writer);
+    let mut write = || {
+        let mut parquet = ArrowWriter::try_new(&mut writer, table.schema(), Some(properties()))?;
+        for batch in table.batches() {
+            let batch = batch?;
+            parquet.write(&batch)?;
+            advance(batch.num_rows());
+        }
+        parquet.close().map(drop)
+    };
+    let written: Result<(), ParquetError> = write();
+    writer.finish(written)
+}
+
+/// Remembers the system's own error, which the writers of both formats turn into text.
+struct Witness<W> {
+    inner: W,
+    error: Option<io::Error>,
+}
+
+impl<W: Write> Witness<W> {
+    fn new(inner: W) -> Self {
+        Self { inner, error: None }
     }
-    parquet.into_inner().map_err(parquet_error)
+
+    fn finish<E: Into<Box<dyn Error + Send + Sync>>>(mut self, result: Result<(), E>) -> io::Result<W> {
+        self.flush().ok();
+        match (self.error, result) {
+            (Some(error), _) => Err(error),
+            (None, Err(other)) => Err(io::Error::other(other)),
+            (None, Ok(())) => Ok(self.inner),
+        }
+    }
+
+    fn remember<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        result.map_err(|error| {
+            let copy = io::Error::from(error.kind());
+            if error.kind() != io::ErrorKind::Interrupted {
+                self.error.get_or_insert(error);
+            }
+            copy
+        })
+    }
+}
+
+impl<W: Write> Write for Witness<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let result = self.inner.write(bytes);
+        self.remember(result)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let result = self.inner.flush();
+        self.remember(result)
+    }
 }
 
 /// Numbers that grow from row to row are stored as differences: three columns shrink to almost nothing.
@@ -190,22 +238,5 @@ fn stdout_error(source: io::Error) -> OutputError {
             path: "-".to_owned(),
             source,
         },
-    }
-}
-
-fn arrow_error(error: ArrowError) -> io::Error {
-    match error {
-        ArrowError::IoError(_, source) => source,
-        other => io::Error::other(other),
-    }
-}
-
-fn parquet_error(error: ParquetError) -> io::Error {
-    match error {
-        ParquetError::External(source) => match source.downcast::<io::Error>() {
-            Ok(source) => *source,
-            Err(other) => io::Error::other(other),
-        },
-        other => io::Error::other(other),
     }
 }

@@ -134,11 +134,11 @@ fn bad_settings_are_refused_by_name() {
     );
     refused(
         &generate(&["--out", "/no/such/folder/rows.csv"]),
-        "--out /no/such/folder/rows.csv: No such file",
+        "--out /no/such/folder/rows.csv cannot be written: No such file",
     );
     refused(
         &generate(&["--out", "/dev/null.csv/x.csv"]),
-        "--out /dev/null.csv/x.csv: ",
+        "--out /dev/null.csv/x.csv cannot be written: ",
     );
     for (arguments, message) in [
         (
@@ -157,15 +157,9 @@ fn bad_settings_are_refused_by_name() {
             "invalid value 'tomorrow' for '--start <YYYY-MM-DD>'",
         ),
     ] {
-        let arguments = [
-            &["generate", "--out", "-"][..],
-            &[&format!("{}={}", arguments[0], arguments[1])],
-        ]
-        .concat();
-        refused(
-            &simulator(&arguments).output().expect("the simulator runs"),
-            message,
-        );
+        let option = arguments.join("=");
+        let output = simulator(&["generate", "--out", "-", &option]).output();
+        refused(&output.expect("the simulator runs"), message);
     }
 }
 
@@ -182,7 +176,7 @@ fn a_full_disk_leaves_the_earlier_file_and_nothing_else() {
         .args(["--out", path.to_str().expect("a readable path")])
         .output()
         .expect("a shell runs");
-    refused(&output, "rows.csv: File too large");
+    refused(&output, "rows.csv cannot be written: File too large");
     assert_eq!(fs::read_to_string(&path).expect("the earlier file"), "earlier");
     assert_eq!(names_in(folder.path()), ["rows.csv"]);
 }
@@ -195,7 +189,7 @@ fn a_full_device_behind_the_standard_output_is_an_error() {
         .stdout(full)
         .output()
         .expect("the simulator runs");
-    refused(&output, "--out -: No space left on device");
+    refused(&output, "--out - cannot be written: No space left on device");
 }
 
 #[test]

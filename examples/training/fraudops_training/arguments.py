@@ -36,11 +36,18 @@ def add_publication(command: argparse.ArgumentParser) -> None:
     group.add_argument("--block", type=threshold, default=0.5, help="score from which it is refused [%(default)s]")
     group.add_argument("--licence", default="Apache-2.0", help="SPDX expression [%(default)s]")
     group.add_argument(
-        "--created-at", type=instant, metavar="TIME", help="ISO 8601 time in the metadata [now], for a repeatable file"
+        "--created-at",
+        type=instant,
+        metavar="TIME",
+        help="ISO 8601 time in the metadata [now], for a repeatable file",
     )
     group.add_argument("--git-revision", metavar="SHA", help="source revision in the metadata [none]")
     group.add_argument(
-        "--parity-rows", type=positive, default=10_000, metavar="N", help="fewest rows to compare on [%(default)s]"
+        "--parity-rows",
+        type=positive,
+        default=10_000,
+        metavar="N",
+        help="fewest rows to compare on [%(default)s]",
     )
     group.add_argument("--overwrite", action="store_true", help="replace files of the same version")
 

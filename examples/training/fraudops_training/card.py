@@ -46,7 +46,7 @@ def render(
         "",
         "Scores one card transaction at a time, for a decision of approve, review or block. The input is the",
         "15 features of the Fraud Detection Handbook; the output is the probability of fraud in `probabilities`,",
-        "column 1. A block on this score alone has a legal effect on a person: keep a human review band.",
+        "column 1. A block is a decision about a person: keep a band of scores that people review.",
         "",
         "## Data",
         "",

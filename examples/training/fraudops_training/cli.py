@@ -26,7 +26,9 @@ The last command prints the uri for spec.model.uri of a FraudModel.
 def parser() -> argparse.ArgumentParser:
     """All commands with their options."""
     top = argparse.ArgumentParser(
-        prog="fraudops-training", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="fraudops-training",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=__version__)
     actions = top.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -89,16 +89,15 @@ def _prepare(arguments: argparse.Namespace, algorithm: str) -> tuple:
         version=arguments.version,
         created_at=arguments.created_at or dt.datetime.now(dt.UTC),
         algorithm=algorithm,
-        trainer=f"fraudops-training {__version__} (xgboost {xgboost.__version__}, onnxmltools {onnxmltools.__version__})",
+        trainer=f"fraudops-training {__version__} "
+        f"(xgboost {xgboost.__version__}, onnxmltools {onnxmltools.__version__})",
         git=arguments.git_revision,
         licence=arguments.licence,
     )
     request = Request(
         out=arguments.out,
         identity=identity,
-        protocol=Protocol(
-            arguments.train_start, arguments.train_days, arguments.delay_days, arguments.test_days
-        ),
+        protocol=Protocol(arguments.train_start, arguments.train_days, arguments.delay_days, arguments.test_days),
         thresholds={"review": arguments.review, "block": arguments.block},
         data_sha256=sha256_of(arguments.data),
         min_parity_rows=arguments.parity_rows,

@@ -35,9 +35,7 @@ class Transactions:
     def at(self, rows: np.ndarray) -> Transactions:
         """The rows of a mask or of an index."""
         scenario = None if self.scenario is None else self.scenario[rows]
-        return Transactions(
-            self.features[rows], self.label[rows], self.customer[rows], self.day[rows], scenario
-        )
+        return Transactions(self.features[rows], self.label[rows], self.customer[rows], self.day[rows], scenario)
 
 
 def read_transactions(path: Path) -> Transactions:
@@ -71,9 +69,7 @@ def from_table(table: pa.Table, path: Path) -> Transactions:
     if strange.size:
         raise TrainingError(f"{path}: column {LABEL} must be 0 or 1, found {strange[0]}")
     scenario = _numbers(table, SCENARIO, pa.int64(), path) if SCENARIO in table.column_names else None
-    return Transactions(
-        features, label, _numbers(table, CUSTOMER, pa.int64(), path), _days(table, path), scenario
-    )
+    return Transactions(features, label, _numbers(table, CUSTOMER, pa.int64(), path), _days(table, path), scenario)
 
 
 def sha256_of(path: Path) -> str:
@@ -89,6 +85,8 @@ def _read_table(path: Path) -> pa.Table:
         raise TrainingError(f"{path}: unknown extension {path.suffix!r}, use .parquet or .csv")
     try:
         return reader(path)
+    except FileNotFoundError as error:
+        raise TrainingError(f"{path}: no such file") from error
     except (OSError, pa.ArrowException) as error:
         raise TrainingError(f"{path}: {error}") from error
 

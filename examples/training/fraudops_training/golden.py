@@ -15,7 +15,7 @@ ROWS = 32
 TOLERANCE = 1e-4
 
 
-def choose(features: np.ndarray, probability: np.ndarray, rows: int = ROWS) -> np.ndarray:
+def choose(probability: np.ndarray, rows: int = ROWS) -> np.ndarray:
     """Indices of rows whose probabilities are spread over the whole range, not over the bulk near zero."""
     _, first = np.unique(probability, return_index=True)
     if len(first) < rows:

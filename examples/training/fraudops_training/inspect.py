@@ -12,7 +12,17 @@ from .onnx_model import Scorer
 from .publish import replay_golden
 from .schema import FEATURES, METADATA_SCHEMA, key
 
-REQUIRED = ("schema", "model", "features", "output", "thresholds", "scoreHist", "metrics", "trainingData", "golden")
+REQUIRED = (
+    "schema",
+    "model",
+    "features",
+    "output",
+    "thresholds",
+    "scoreHist",
+    "metrics",
+    "trainingData",
+    "golden",
+)
 
 
 def describe(path: Path) -> str:

@@ -35,8 +35,7 @@ def compare(original: np.ndarray, exported: np.ndarray, thresholds: dict[str, fl
     """Compares two arrays of probabilities, row by row."""
     difference = np.abs(original.astype(np.float64) - exported.astype(np.float64))
     flips = {
-        name: int(np.count_nonzero((original >= limit) != (exported >= limit)))
-        for name, limit in thresholds.items()
+        name: int(np.count_nonzero((original >= limit) != (exported >= limit))) for name, limit in thresholds.items()
     }
     # NaN compares false with everything, so it has to fail here by name.
     largest = float("inf") if np.isnan(difference).any() else float(difference.max(initial=0.0))

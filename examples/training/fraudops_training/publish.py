@@ -67,12 +67,8 @@ def publish(model: XGBClassifier, rows: Transactions, request: Request) -> Publi
 
     periods = request.protocol.periods()
     values = _values(model, parts, request, evaluation)
-    metadata.attach(
-        proto, values, request.identity.version, card.summary(request.identity, evaluation, periods)
-    )
-    recall = {
-        name: recall_by_scenario(parts.test, test_score, limit) for name, limit in request.thresholds.items()
-    }
+    metadata.attach(proto, values, request.identity.version, card.summary(request.identity, evaluation, periods))
+    recall = {name: recall_by_scenario(parts.test, test_score, limit) for name, limit in request.thresholds.items()}
     data = proto.SerializeToString()
     replay_golden(Scorer(data), request.stem)
     report = {
@@ -113,7 +109,7 @@ def replay_golden(scorer: Scorer, name: str) -> float:
 def _values(model: XGBClassifier, parts: Split, request: Request, evaluation: Evaluation) -> dict:
     train, delay, test = request.protocol.periods()
     test_score = probability(model, parts.test.features)
-    chosen = golden.choose(parts.test.features, test_score)
+    chosen = golden.choose(test_score)
     return {
         "model": request.identity.as_dict(),
         "features": metadata.profile(parts.train.features),
@@ -128,8 +124,7 @@ def _values(model: XGBClassifier, parts: Split, request: Request, evaluation: Ev
             "fraudRate": round(float(parts.test.label.mean()), 6),
             "n": len(parts.test),
             "alertRate": {
-                name: round(float((test_score >= limit).mean()), 6)
-                for name, limit in request.thresholds.items()
+                name: round(float((test_score >= limit).mean()), 6) for name, limit in request.thresholds.items()
             },
         },
         "trainingData": {
@@ -157,7 +152,3 @@ def _write_all(request: Request, files: dict[str, bytes]) -> None:
                 (Path(staging) / suffix).replace(request.out / f"{request.stem}{suffix}")
     except OSError as error:
         raise TrainingError(f"--out {request.out}: {error.strerror}") from error
-
-
-
-

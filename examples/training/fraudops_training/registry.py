@@ -18,12 +18,13 @@ from .modelpack import Artifact, Blob, Reference
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
+NO_PERMISSION = "no permission: check the credentials in ~/.docker/config.json"
 
 
 class _Deadline(HTTPAdapter):
     """Gives every request a time limit; oras-py sets none."""
 
-    def send(self, request, *args, timeout=None, **kwargs):  # noqa: ANN001, ANN002, ANN003, ANN201
+    def send(self, request, *args, timeout=None, **kwargs):
         """Sends with a limit on connecting and on silence."""
         return super().send(request, *args, timeout=timeout or (CONNECT_SECONDS, READ_SECONDS), **kwargs)
 
@@ -47,7 +48,7 @@ def push(artifact: Artifact, *, plain_http: bool = False) -> str:
     except requests.exceptions.RequestException as error:
         raise TrainingError(f"{artifact.reference.registry}: unreachable: {error}") from error
     except ValueError as error:  # oras-py, when a registry wants credentials or sends no upload location
-        raise TrainingError(f"{artifact.reference.registry}: push refused: {error}") from error
+        raise TrainingError(f"{artifact.reference.registry}: push refused: {_reason(error)}") from error
     return artifact.reference.pinned(_digest(response))
 
 
@@ -93,8 +94,14 @@ def _require(response: requests.Response, what: str) -> None:
         return
     reason = response.reason
     if response.status_code in (401, 403):
-        reason = "no permission to push: check the credentials in ~/.docker/config.json"
+        reason = NO_PERMISSION
     raise TrainingError(f"push of {what} refused: {response.status_code} {reason}")
+
+
+def _reason(error: ValueError) -> str:
+    text = str(error)
+    is_permission = any(word in text for word in ("UNAUTHORIZED", "DENIED", "authentication"))
+    return f"{NO_PERMISSION} ({text})" if is_permission else text
 
 
 def _digest(response: requests.Response) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -43,7 +44,7 @@ class Protocol:
         for days in (self.train_days, self.delay_days, self.test_days):
             edges.append(edges[-1] + dt.timedelta(days=days))
         one = dt.timedelta(days=1)
-        return tuple(Period(a, b - one) for a, b in zip(edges, edges[1:], strict=False))
+        return tuple(Period(a, b - one) for a, b in pairwise(edges))
 
 
 @dataclass(frozen=True)
