@@ -1,0 +1,104 @@
+//! `spec.model` and `spec.decision`.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Which model is served, and where its bytes are.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new(r"has(self.sha256) || self.uri.matches('@sha256:[a-f0-9]{64}$')")
+        .message("model.sha256 is required because model.uri pins no digest: set it to the output of `sha256sum model.onnx`, or end an oci:// uri in @sha256:<64 hex digits>")
+        .field_path(".sha256"),
+)]
+pub struct Model {
+    /// What people call this version, for example `2026.11.1`. A label of pods and metrics.
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$')")
+        .message("model.version is used as a label: letters, digits, '-', '_' and '.', beginning and ending with a letter or digit"))]
+    pub version: String,
+    /// Where the ONNX file is: `oci://registry/repository[:tag][@sha256:…]` (an artifact), `https://…`, or `file:///…`
+    /// (a path inside the scorer image).
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(
+        validation = Rule::new("self.matches('^(oci|https|file)://')")
+            .message("model.uri must begin with oci://, https:// or file://"),
+        validation = Rule::new("self.matches('^[!-~]+$')")
+            .message("model.uri must hold printable ASCII characters without spaces"),
+        validation = Rule::new("!self.startsWith('oci://') || !self.contains('@') || self.matches('@sha256:[a-f0-9]{64}$')")
+            .message("the digest in model.uri must be @sha256: and 64 lower-case hex digits"),
+        validation = Rule::new(r"!self.startsWith('oci://') || self.matches('^oci://[^/@]+/[^@:]+(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@.+)?$')")
+            .message("an oci:// model.uri is oci://registry/repository, then :tag, @sha256:<digest> or both"),
+        validation = Rule::new(r"!self.startsWith('oci://') || self.contains('@') || self.matches('/[^/:]+:[^/:]+$')")
+            .message("an oci:// model.uri needs a :tag or a @sha256:<digest> at its end"),
+        validation = Rule::new("!self.startsWith('file://') || self.startsWith('file:///')")
+            .message("a file:// model.uri needs an absolute path: file:///path/model.onnx")
+    )]
+    pub uri: String,
+    /// SHA-256 of the ONNX file, 64 lower-case hex digits. Required unless `uri` pins a digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-f0-9]{64}$')")
+        .message("model.sha256 must be 64 lower-case hex digits, the output of `sha256sum model.onnx`"))]
+    pub sha256: Option<String>,
+}
+
+/// From a fraud probability to `approve`, `review` or `block`.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.review <= self.block")
+        .message("decision.block must not be below decision.review: raise block or lower review"),
+)]
+pub struct Decision {
+    /// Transactions that score at or above this are sent to review. A probability, 0 to 1.
+    #[serde(default = "default_review")]
+    #[x_kube(validation = Rule::new("self >= 0.0 && self <= 1.0").message("decision.review must be between 0 and 1"))]
+    pub review: f64,
+    /// Transactions that score at or above this are blocked. A probability, 0 to 1.
+    #[serde(default = "default_block")]
+    #[x_kube(validation = Rule::new("self >= 0.0 && self <= 1.0").message("decision.block must be between 0 and 1"))]
+    pub block: f64,
+    /// What is answered when the model itself fails on a transaction.
+    #[serde(default)]
+    pub on_model_error: OnModelError,
+}
+
+impl Default for Decision {
+    fn default() -> Self {
+        Self { review: default_review(), block: default_block(), on_model_error: OnModelError::default() }
+    }
+}
+
+fn default_review() -> f64 {
+    0.10
+}
+
+fn default_block() -> f64 {
+    0.50
+}
+
+/// The decision for a transaction on which the model fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum OnModelError {
+    /// Let the payment pass.
+    Approve,
+    /// Send it to review.
+    #[default]
+    Review,
+    /// Refuse it.
+    Block,
+}
+
+impl OnModelError {
+    /// The word that the scorer's command line takes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Review => "review",
+            Self::Block => "block",
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The route: an IngressRoute that names one TraefikService, whose list names the versions by weight.
+
+use fraudops_crds::{
+    fraud_model::{Ingress, ModelVersion},
+    traefik::{
+        IngressRoute, IngressRouteSpec, Route, RouteTls, ServiceRef, TraefikService, TraefikServiceSpec, Weighted,
+    },
+};
+
+use super::meta;
+use crate::reconcile::validate::ValidModel;
+
+pub(super) fn build_service(model: &ValidModel, stable: &ModelVersion) -> TraefikService {
+    TraefikService {
+        metadata: meta::shared(model, model.name.clone()),
+        spec: TraefikServiceSpec {
+            weighted: Weighted {
+                // A version without weight is left out: an entry without endpoints would take the whole list down.
+                services: vec![ServiceRef {
+                    kind: "Service".into(),
+                    name: meta::version_name(&model.name, &stable.hash),
+                    port: Some(meta::SCORER_PORT.into()),
+                    weight: Some(100),
+                }],
+            },
+        },
+    }
+}
+
+pub(super) fn build_route(model: &ValidModel, ingress: &Ingress) -> IngressRoute {
+    let mut metadata = meta::shared(model, model.name.clone());
+    if !ingress.annotations.is_empty() {
+        metadata.annotations = Some(ingress.annotations.clone());
+    }
+    IngressRoute {
+        metadata,
+        spec: IngressRouteSpec {
+            entry_points: entry_points(ingress),
+            routes: vec![Route {
+                kind: "Rule".into(),
+                r#match: rule(ingress),
+                services: vec![ServiceRef {
+                    kind: "TraefikService".into(),
+                    name: model.name.clone(),
+                    port: None,
+                    weight: None,
+                }],
+            }],
+            tls: ingress.tls.as_ref().map(|tls| RouteTls {
+                secret_name: tls.secret_name.clone().unwrap_or_else(|| meta::secret_name(&model.name)),
+            }),
+        },
+    }
+}
+
+fn entry_points(ingress: &Ingress) -> Vec<String> {
+    if !ingress.entry_points.is_empty() {
+        return ingress.entry_points.clone();
+    }
+    vec![if ingress.tls.is_some() { "websecure" } else { "web" }.into()]
+}
+
+fn rule(ingress: &Ingress) -> String {
+    let host = format!("Host(`{}`)", ingress.host);
+    match ingress.path.as_str() {
+        "/" => host,
+        path => format!("{host} && PathPrefix(`{path}`)"),
+    }
+}

@@ -1,0 +1,70 @@
+//! One visit of one FraudModel.
+
+pub mod apply;
+pub mod difference;
+pub mod observe;
+pub mod observed;
+pub mod plan;
+pub mod pods;
+pub mod status;
+pub mod validate;
+
+use std::{sync::Arc, time::Duration};
+
+use fraudops_crds::{FraudModel, fraud_model::Phase};
+use jiff::Timestamp;
+use kube::{Client, ResourceExt, core::PartialObjectMeta};
+use kube_runtime::controller::Action;
+
+use crate::{error::Error, events::Events, metrics::Metrics};
+
+/// What a visit works with.
+pub struct Context {
+    /// Talks to the API server; every call has a deadline.
+    pub client: Client,
+    /// The operator's settings that shape objects.
+    pub defaults: validate::Defaults,
+    /// Namespaces that are watched; empty means all.
+    pub namespaces: Vec<String>,
+    /// How long a version without traffic is kept.
+    pub removal_delay: Duration,
+    /// Longest time between two visits of one model.
+    pub resync: Duration,
+    /// Numbers of the process.
+    pub metrics: Metrics,
+    /// Events of the models.
+    pub events: Events,
+    /// Asks scorer pods what they lack.
+    pub pods: pods::PodClient,
+}
+
+/// Brings what is there to what `spec` asks for, as far as this visit can, and says in `status` how far that is.
+///
+/// # Errors
+/// When a read or a write fails; the visit is repeated later and begins from what is then there.
+pub async fn reconcile(seen: Arc<PartialObjectMeta<FraudModel>>, ctx: Arc<Context>) -> Result<Action, Error> {
+    let key = format!("{}/{}", seen.namespace().unwrap_or_default(), seen.name_any());
+    let Some(model) = observe::model(&ctx.client, &seen).await? else {
+        ctx.metrics.model_gone(&key);
+        return Ok(Action::await_change());
+    };
+    let valid = match validate::validate(&model, &ctx.defaults) {
+        Ok(valid) => valid,
+        Err(invalid) => {
+            let status = status::invalid(&model, &invalid, Timestamp::now());
+            status::publish(&ctx, &model, status).await?;
+            ctx.metrics.model_phase(&key, Phase::Pending.as_str());
+            return Ok(Action::await_change());
+        }
+    };
+    let observed = observe::observe(&ctx, &model, &valid).await?;
+    let plan = plan::plan(&model, &valid, &observed, ctx.removal_delay, Timestamp::now());
+    let applied = apply::apply(&ctx, &valid, &observed, &plan).await?;
+    let status = status::status_of(&model, &valid, &observed, &plan, &applied, Timestamp::now());
+    ctx.metrics.model_phase(&key, plan.phase().as_str());
+    if plan.step.promoted && valid.ingress.is_some() {
+        ctx.metrics.weight_changed();
+    }
+    status::publish(&ctx, &model, status).await?;
+    Ok(Action::requeue(plan.next_visit(&applied, ctx.resync)))
+}

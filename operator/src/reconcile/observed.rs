@@ -1,0 +1,122 @@
+//! What a visit read, and what follows from it. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fraudops_crds::{cert_manager::CertificateStatus, fraud_model::ModelVersion};
+use kube::{ResourceExt, core::DynamicObject};
+use serde_json::Value;
+
+use super::pods::PodReport;
+use crate::build::{DIGEST, Kind, MODEL_LABEL, URI, VERSION, VERSION_HASH, version_name};
+
+/// Everything that a visit read.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// Children of ours, by kind and name.
+    pub children: BTreeMap<(Kind, String), DynamicObject>,
+    /// Objects that carry our label and belong to somebody else.
+    pub foreign: BTreeSet<(Kind, String)>,
+    /// Kinds that the API server does not know.
+    pub missing: BTreeSet<Kind>,
+    /// Serving endpoints, by Service.
+    pub endpoints: BTreeMap<String, usize>,
+    /// Pods of ours.
+    pub pods: Vec<PodReport>,
+    /// `namespace/name` of an older FraudModel with the same host and an overlapping path.
+    pub rival: Option<String>,
+}
+
+/// How far a certificate is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CertificateState {
+    /// Its Secret is there and valid for the current spec.
+    Ready,
+    /// Not there yet, with what cert-manager says.
+    NotReady(String),
+}
+
+impl Observed {
+    /// The child of that kind and name.
+    pub fn child(&self, kind: Kind, name: &str) -> Option<&DynamicObject> {
+        self.children.get(&(kind, name.to_owned()))
+    }
+
+    /// Hashes of the versions that have objects.
+    pub fn existing_versions(&self) -> BTreeSet<String> {
+        self.children.values().filter_map(|child| child.labels().get(VERSION_HASH).cloned()).collect()
+    }
+
+    /// Hashes of the versions that the route names.
+    pub fn routed_versions(&self, model: &str) -> BTreeSet<String> {
+        let prefix = format!("{model}-");
+        let service = self.child(Kind::TraefikService, model);
+        let entries = service.and_then(|s| s.data.pointer("/spec/weighted/services")).and_then(Value::as_array);
+        let names = entries.into_iter().flatten().filter_map(|entry| entry["name"].as_str());
+        names.filter_map(|name| name.strip_prefix(&prefix)).map(Into::into).collect()
+    }
+
+    /// What the objects themselves say of the version with this hash: for a `status` that was lost.
+    pub fn described_version(&self, model: &str, hash: &str) -> Option<ModelVersion> {
+        let deployment = self.child(Kind::Deployment, &version_name(model, hash))?;
+        let note = |key: &str| deployment.annotations().get(key).cloned();
+        Some(ModelVersion {
+            version: note(VERSION)?,
+            digest: note(DIGEST)?,
+            uri: note(URI)?,
+            hash: hash.to_owned(),
+        })
+    }
+
+    /// Whether all pods of the version are there, as the Deployment now describes them, and behind its Service.
+    pub fn is_ready(&self, model: &str, hash: &str) -> bool {
+        let name = version_name(model, hash);
+        let Some(deployment) = self.child(Kind::Deployment, &name) else { return false };
+        let count = |path: &str| deployment.data.pointer(path).and_then(Value::as_i64).unwrap_or(0);
+        let wanted = count("/spec/replicas").max(1);
+        let current = deployment.metadata.generation.is_some_and(|g| g <= count("/status/observedGeneration"));
+        current
+            && count("/status/updatedReplicas") >= wanted
+            && count("/status/availableReplicas") >= wanted
+            && self.serving(&name) > 0
+    }
+
+    /// Serving endpoints of a Service.
+    pub fn serving(&self, service: &str) -> usize {
+        self.endpoints.get(service).copied().unwrap_or(0)
+    }
+
+    /// Available and wanted pods of the version.
+    pub fn pods_of(&self, model: &str, hash: &str) -> (i64, i64) {
+        let deployment = self.child(Kind::Deployment, &version_name(model, hash));
+        let count = |path: &str| deployment.and_then(|d| d.data.pointer(path)).and_then(Value::as_i64).unwrap_or(0);
+        (count("/status/readyReplicas"), count("/spec/replicas"))
+    }
+
+    /// How far the Certificate of the model is.
+    pub fn certificate(&self, model: &str) -> CertificateState {
+        let Some(certificate) = self.child(Kind::Certificate, model) else {
+            return CertificateState::NotReady("the Certificate was just made".into());
+        };
+        let status: CertificateStatus =
+            certificate.data.get("status").and_then(|s| serde_json::from_value(s.clone()).ok()).unwrap_or_default();
+        let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
+        match ready {
+            Some(c) if c.status == "True" && c.observed_generation >= certificate.metadata.generation => {
+                CertificateState::Ready
+            }
+            Some(c) => CertificateState::NotReady(c.message.clone()),
+            None => CertificateState::NotReady("cert-manager has not looked at it yet".into()),
+        }
+    }
+
+    /// The first problem among the pods of a version, as reason and message.
+    pub fn problem(&self, hash: &str) -> Option<(&str, &str)> {
+        let pods = self.pods.iter().filter(|pod| pod.hash == hash);
+        pods.filter_map(|pod| pod.problem.as_ref()).map(|p| (p.reason.as_str(), p.message.as_str())).next()
+    }
+}
+
+/// The label selector of everything that belongs to the model.
+pub fn children_of(model: &str) -> String {
+    format!("{MODEL_LABEL}={model}")
+}

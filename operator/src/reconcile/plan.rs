@@ -1,0 +1,196 @@
+//! From what was read to what is to exist. Pure.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use fraudops_crds::{
+    FraudModel,
+    fraud_model::{ModelVersion, Phase},
+};
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::{
+    apply::Applied,
+    observed::{CertificateState, Observed},
+    validate::ValidModel,
+};
+use crate::{
+    build::{self, Child, Kind, Served, VERSION_HASH, version_name},
+    rollout::{self, Evidence, Progress, Stage, Step},
+};
+
+/// Pause before a kind that is missing is looked for again, or a problem that others must solve.
+const RETRY: Duration = Duration::from_secs(15);
+/// While pods start, their status changes anyway; this catches what no watch tells (a pod's own `/readyz`).
+const STARTING: Duration = Duration::from_secs(3);
+
+/// What a visit is about to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// What the rollout decided.
+    pub step: Step,
+    /// The version that is to have the traffic.
+    pub stable: Option<ModelVersion>,
+    /// The version that is being started.
+    pub candidate: Option<ModelVersion>,
+    /// What is to exist, in the order of application.
+    pub desired: Vec<Child>,
+    /// What keeps the route from being written.
+    pub route_blocked: Option<RouteBlocked>,
+}
+
+/// What keeps the route from being written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RouteBlocked {
+    /// Traefik's kinds are not installed.
+    TraefikMissing,
+    /// cert-manager's kinds are not installed.
+    CertManagerMissing,
+    /// An older FraudModel has the host.
+    HostTaken(String),
+    /// The certificate is not there yet.
+    CertificateNotReady(String),
+    /// No version has serving endpoints yet.
+    NoEndpoints,
+}
+
+impl Plan {
+    /// The phase for `status`.
+    pub fn phase(&self) -> Phase {
+        match self.step.stage {
+            Stage::Verifying => Phase::Verifying,
+            Stage::Promoting => Phase::Promoting,
+            Stage::Stable => Phase::Stable,
+        }
+    }
+
+    /// Whether an object of ours that is not `desired` is to be left in place for now.
+    pub fn keeps(&self, model: &ValidModel, kind: Kind, child: &kube::core::DynamicObject) -> bool {
+        if let Some(hash) = child.labels().get(VERSION_HASH) {
+            return self.step.retiring.contains_key(hash);
+        }
+        let route = matches!(kind, Kind::TraefikService | Kind::IngressRoute);
+        // A route that serves is never taken down because its certificate is being renewed or its pods restart.
+        route && model.ingress.is_some() && !matches!(self.route_blocked, Some(RouteBlocked::HostTaken(_)))
+    }
+
+    /// When to look again although nothing changed.
+    pub fn next_visit(&self, applied: &Applied, resync: Duration) -> Duration {
+        let mut wait = resync;
+        if let Some(step) = self.step.wait {
+            wait = wait.min(step);
+        }
+        if self.step.candidate.is_some() {
+            wait = wait.min(STARTING);
+        }
+        if self.route_blocked.is_some() || !applied.taken.is_empty() {
+            wait = wait.min(RETRY);
+        }
+        wait
+    }
+}
+
+/// Plans a visit.
+pub fn plan(
+    model: &FraudModel,
+    valid: &ValidModel,
+    observed: &Observed,
+    removal_delay: Duration,
+    now: Timestamp,
+) -> Plan {
+    let (progress, known) = recall(model, valid, observed);
+    let evidence = Evidence {
+        wanted: valid.wanted.hash.clone(),
+        ready: observed.existing_versions().into_iter().filter(|h| observed.is_ready(&valid.name, h)).collect(),
+        existing: observed.existing_versions(),
+        routed: observed.routed_versions(&valid.name),
+    };
+    let step = rollout::next(&progress, &evidence, removal_delay, now);
+    let named = |hash: &Option<String>| {
+        let hash = hash.as_ref()?;
+        // The wanted version is named by the spec, so that a moved uri reaches its Deployment.
+        [Some(&valid.wanted), known.as_ref()].into_iter().flatten().find(|v| v.hash == *hash).cloned()
+    };
+    let (stable, candidate) = (named(&step.stable), named(&step.candidate));
+    let route_blocked = route_blocked(valid, observed, stable.as_ref());
+    let desired = desired(valid, observed, stable.as_ref(), candidate.as_ref(), route_blocked.as_ref());
+    Plan { step, stable, candidate, desired, route_blocked }
+}
+
+/// What earlier visits decided: from `status`, or, where that was lost, from the route as it stands.
+fn recall(model: &FraudModel, valid: &ValidModel, observed: &Observed) -> (Progress, Option<ModelVersion>) {
+    let status = model.status.clone().unwrap_or_default();
+    let routed = || {
+        let routed = observed.routed_versions(&valid.name);
+        routed.iter().find_map(|hash| observed.described_version(&valid.name, hash))
+    };
+    let stable = status.stable.or_else(routed);
+    let retiring = status.retiring.into_iter().map(|r| (r.hash, r.since.0)).collect();
+    (Progress { stable: stable.as_ref().map(|s| s.hash.clone()), retiring }, stable)
+}
+
+fn route_blocked(valid: &ValidModel, observed: &Observed, stable: Option<&ModelVersion>) -> Option<RouteBlocked> {
+    let ingress = valid.ingress.as_ref()?;
+    let missing = |kind| observed.missing.contains(&kind);
+    if let Some(rival) = &observed.rival {
+        return Some(RouteBlocked::HostTaken(rival.clone()));
+    }
+    if missing(Kind::IngressRoute) || missing(Kind::TraefikService) {
+        return Some(RouteBlocked::TraefikMissing);
+    }
+    if ingress.tls.as_ref().is_some_and(|tls| tls.issuer_ref.is_some()) {
+        if missing(Kind::Certificate) {
+            return Some(RouteBlocked::CertManagerMissing);
+        }
+        let asked = build::certificate(valid).map(|child| child.body["spec"].clone());
+        let live = observed.child(Kind::Certificate, &valid.name).map(|c| &c.data["spec"]);
+        let current = asked.zip(live).is_some_and(|(asked, live)| super::difference::is_within(&asked, live));
+        match observed.certificate(&valid.name) {
+            CertificateState::Ready if current => {}
+            CertificateState::Ready => return Some(RouteBlocked::CertificateNotReady("its spec just changed".into())),
+            CertificateState::NotReady(why) => return Some(RouteBlocked::CertificateNotReady(why)),
+        }
+    }
+    let serving = stable.is_some_and(|s| observed.serving(&version_name(&valid.name, &s.hash)) > 0);
+    (!serving).then_some(RouteBlocked::NoEndpoints)
+}
+
+fn desired(
+    valid: &ValidModel,
+    observed: &Observed,
+    stable: Option<&ModelVersion>,
+    candidate: Option<&ModelVersion>,
+    blocked: Option<&RouteBlocked>,
+) -> Vec<Child> {
+    let replicas_of_stable = stable.map_or(0, |s| observed.pods_of(&valid.name, &s.hash).1);
+    let versions: Vec<Served<'_>> = [stable, candidate]
+        .into_iter()
+        .flatten()
+        .map(|version| Served { version, initial_replicas: initial_replicas(valid, observed, version, replicas_of_stable) })
+        .collect();
+    let pod_monitors = !observed.missing.contains(&Kind::PodMonitor);
+    let mut desired = build::workloads(valid, &versions, pod_monitors);
+    desired.extend(stable.map(|stable| build::stable_service(valid, stable)));
+    if !observed.missing.contains(&Kind::Certificate) && !matches!(blocked, Some(RouteBlocked::HostTaken(_))) {
+        desired.extend(build::certificate(valid));
+    }
+    if let Some(stable) = stable {
+        let live: BTreeSet<Kind> = observed.children.keys().map(|(kind, _)| *kind).collect();
+        desired.extend(build::route(valid, stable).into_iter().filter(|child| match (blocked, child.kind) {
+            (None, _) => true,
+            // The list of versions moves on also while a new certificate is on its way.
+            (Some(RouteBlocked::CertificateNotReady(_)), Kind::TraefikService) => live.contains(&Kind::TraefikService),
+            _ => false,
+        }));
+    }
+    desired.sort_by_key(|child| child.kind);
+    desired
+}
+
+/// With an autoscaler: the pods that a Deployment begins with, so that a new version is not smaller than the one it
+/// replaces. None once it is there: the number is the autoscaler's.
+fn initial_replicas(valid: &ValidModel, observed: &Observed, version: &ModelVersion, stable: i64) -> Option<i32> {
+    let bounds = valid.scorer.autoscaling.as_ref()?;
+    let there = observed.child(Kind::Deployment, &version_name(&valid.name, &version.hash)).is_some();
+    (!there).then(|| i32::try_from(stable).unwrap_or(bounds.max).clamp(bounds.min, bounds.max))
+}
