@@ -1,2 +1,29 @@
-//! stub
-fn main() {}
+//! The scorer's command line.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use fraudops_scorer::{
+    check::check,
+    config::{Cli, Command},
+    model::artifact,
+    serve::serve,
+    telemetry::start_logs,
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_logs(cli.log_format, &cli.log_filter);
+    match cli.command {
+        Command::Serve(arguments) => serve(arguments).unwrap_or_else(|error| {
+            tracing::error!(error = format!("{error:#}"), "the scorer cannot run");
+            ExitCode::FAILURE
+        }),
+        Command::Check(arguments) => {
+            let (report, servable) = check(&arguments);
+            println!("{report}");
+            if servable { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Command::Fetch(arguments) => artifact::run(&arguments),
+    }
+}

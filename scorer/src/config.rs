@@ -1,0 +1,190 @@
+//! Command line and environment.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::decision::Decision;
+
+/// Serves an ONNX fraud model over HTTP.
+#[derive(Debug, Parser)]
+#[command(name = "fraudops-scorer", version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Format of the logs on stderr.
+    #[arg(long, global = true, env = "FRAUDOPS_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
+    pub log_format: LogFormat,
+    /// What to log, such as `info` or `fraudops_scorer=debug`.
+    #[arg(long, global = true, env = "FRAUDOPS_LOG_FILTER", default_value = "info")]
+    pub log_filter: String,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Fetch a model file, check its digest, and put it in place.
+    Fetch(FetchArgs),
+    /// Verify a model and answer predictions.
+    Serve(ServeArgs),
+    /// Say what a model file is, or why it cannot be served.
+    Check(CheckArgs),
+}
+
+/// Format of the logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object for each line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Arguments of `serve`.
+#[derive(Args, Clone, Debug)]
+pub struct ServeArgs {
+    /// The model file.
+    #[arg(long, env = "FRAUDOPS_MODEL")]
+    pub model: PathBuf,
+    /// Version that answers and metrics carry; the model's own when absent.
+    #[arg(long, env = "FRAUDOPS_MODEL_VERSION")]
+    pub model_version: Option<String>,
+    /// Scores from here on are for review; with --block. The model's own thresholds apply when both are absent.
+    #[arg(long, env = "FRAUDOPS_REVIEW", requires = "block")]
+    pub review: Option<f64>,
+    /// Scores from here on are blocked; with --review.
+    #[arg(long, env = "FRAUDOPS_BLOCK", requires = "review")]
+    pub block: Option<f64>,
+    /// Decision when the model fails: approve, review or block.
+    #[arg(long, env = "FRAUDOPS_ON_MODEL_ERROR", default_value = "review")]
+    pub on_model_error: Decision,
+    /// Address of /predict and the probes.
+    #[arg(long, env = "FRAUDOPS_LISTEN", default_value = "0.0.0.0:8080")]
+    pub listen: SocketAddr,
+    /// Address of /metrics, the probes and /model.
+    #[arg(long, env = "FRAUDOPS_ADMIN_LISTEN", default_value = "0.0.0.0:8010")]
+    pub admin_listen: SocketAddr,
+    /// Serving threads; by default the cores that the process may use, at most 4.
+    #[arg(long, env = "FRAUDOPS_WORKERS", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub workers: Option<u16>,
+    /// After SIGTERM, how long to go on accepting while the endpoints learn of it.
+    #[arg(long, env = "FRAUDOPS_DRAIN_DELAY", default_value = "5s", value_parser = duration)]
+    pub drain_delay: Duration,
+    /// After SIGTERM, when to leave at the latest.
+    #[arg(long, env = "FRAUDOPS_SHUTDOWN_TIMEOUT", default_value = "25s", value_parser = duration)]
+    pub shutdown_timeout: Duration,
+    /// Connections of the serving port.
+    #[arg(long, env = "FRAUDOPS_MAX_CONNECTIONS", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub max_connections: u32,
+    /// Time for the head of a request.
+    #[arg(long, env = "FRAUDOPS_HEADER_TIMEOUT", default_value = "5s", value_parser = duration)]
+    pub header_timeout: Duration,
+    /// Time for the body of a request.
+    #[arg(long, env = "FRAUDOPS_BODY_TIMEOUT", default_value = "5s", value_parser = duration)]
+    pub body_timeout: Duration,
+    /// Time that a connection may idle between requests; longer than the proxy in front keeps it (Traefik: 90s).
+    #[arg(long, env = "FRAUDOPS_IDLE_TIMEOUT", default_value = "2m", value_parser = duration)]
+    pub idle_timeout: Duration,
+    /// ONNX Runtime's shared library.
+    #[arg(long, env = "ORT_DYLIB_PATH")]
+    pub onnxruntime: Option<PathBuf>,
+}
+
+/// Arguments of `check`.
+#[derive(Args, Clone, Debug)]
+pub struct CheckArgs {
+    /// The model file.
+    pub file: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// ONNX Runtime's shared library.
+    #[arg(long, env = "ORT_DYLIB_PATH")]
+    pub onnxruntime: Option<PathBuf>,
+}
+
+/// Arguments of `fetch`.
+#[derive(Args, Clone, Debug)]
+pub struct FetchArgs {
+    /// Where the model is: oci://host/repo@sha256:…, oci://host/repo:tag, https://… or file:///path.
+    #[arg(long, env = "FRAUDOPS_URI")]
+    pub uri: String,
+    /// SHA-256 of the .onnx file; may be left out only when the uri pins the digest of an OCI manifest.
+    #[arg(long, env = "FRAUDOPS_SHA256")]
+    pub sha256: Option<String>,
+    /// Where the file goes.
+    #[arg(long, env = "FRAUDOPS_TO")]
+    pub to: PathBuf,
+    /// Directory with a docker config.json; may be repeated.
+    #[arg(long, env = "FRAUDOPS_DOCKER_CONFIG", value_delimiter = ',', default_value = "/etc/fraudops/registry")]
+    pub docker_config: Vec<PathBuf>,
+    /// Registry (HOST:PORT) that speaks plain HTTP; may be repeated.
+    #[arg(long, env = "FRAUDOPS_INSECURE_REGISTRY", value_delimiter = ',')]
+    pub insecure_registry: Vec<String>,
+    /// Largest file that is taken.
+    #[arg(long, env = "FRAUDOPS_MAX_BYTES", default_value_t = crate::model::MAX_FILE_BYTES)]
+    pub max_bytes: u64,
+    /// Time for everything, retries included.
+    #[arg(long, env = "FRAUDOPS_TIMEOUT", default_value = "5m", value_parser = duration)]
+    pub timeout: Duration,
+    /// How often to try again after an error that may pass.
+    #[arg(long, env = "FRAUDOPS_RETRIES", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=20))]
+    pub retries: u32,
+    /// File that gets one line when the fetch fails; Kubernetes shows it as the container's message.
+    #[arg(long, env = "FRAUDOPS_TERMINATION_LOG", default_value = "/dev/termination-log")]
+    pub termination_log: PathBuf,
+}
+
+/// `5s`, `500ms`, `5m`: at least zero, at most a day.
+fn duration(text: &str) -> Result<Duration, String> {
+    let example = "give a duration such as 5s, 500ms or 5m";
+    let parsed: jiff::SignedDuration = text.parse().map_err(|_| example.to_owned())?;
+    let parsed = Duration::try_from(parsed).map_err(|_| format!("a duration cannot be negative; {example}"))?;
+    if parsed > Duration::from_secs(24 * 3600) { Err("at most 24h".to_owned()) } else { Ok(parsed) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn serve(arguments: &[&str]) -> Result<ServeArgs, clap::Error> {
+        let all = ["fraudops-scorer", "serve", "--model", "m.onnx"].iter().chain(arguments);
+        match Cli::try_parse_from(all)?.command {
+            Command::Serve(arguments) => Ok(arguments),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn thresholds_come_in_pairs() {
+        assert!(serve(&["--review", "0.1"]).is_err());
+        assert!(serve(&["--review", "0.1", "--block", "0.5"]).is_ok());
+        assert!(serve(&[]).is_ok());
+    }
+
+    #[test]
+    fn durations_and_decisions_are_checked() {
+        assert_eq!(serve(&["--drain-delay", "500ms"]).unwrap().drain_delay, Duration::from_millis(500));
+        assert!(serve(&["--drain-delay", "-5s"]).is_err());
+        assert!(serve(&["--drain-delay", "soon"]).is_err());
+        assert!(serve(&["--on-model-error", "shrug"]).is_err());
+        assert!(serve(&["--workers", "0"]).is_err());
+    }
+
+    #[test]
+    fn every_flag_has_an_environment_variable() {
+        for command in Cli::command().get_subcommands().filter(|c| c.get_name() != "check") {
+            for argument in command.get_arguments().filter(|a| !matches!(a.get_id().as_str(), "help" | "version")) {
+                assert!(argument.get_env().is_some(), "{argument}");
+            }
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Request to tensor row: one pass over the body, checked against the request schema, without a map in between.
+
+mod datetime;
+mod parse;
+mod problem;
+mod schema;
+mod value;
+
+pub use parse::{Rejection, parse_row};
+pub use problem::Problem;
+pub use schema::{Field, Kind, Schema};

@@ -1,0 +1,71 @@
+//! Reading of a request's body: bounded in size and time.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, header};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use tokio::time::timeout;
+
+use crate::metrics::RequestError;
+
+/// A body that is too large is read on up to here and thrown away, so that its sender gets to see the 413.
+const MAX_DISCARDED: u64 = 16 * 1024 * 1024;
+
+/// The whole body, or why there is none.
+pub async fn read(headers: &HeaderMap, body: Incoming, limit: usize, within: Duration) -> Result<Bytes, RequestError> {
+    let encoding = headers.get(header::CONTENT_ENCODING);
+    if encoding.is_some_and(|e| !e.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Err(RequestError::Encoding);
+    }
+    timeout(within, collect(body, limit)).await.unwrap_or(Err(RequestError::BodyTimeout))
+}
+
+async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, RequestError> {
+    let announced = body.size_hint().lower();
+    if announced > limit as u64 {
+        discard(body, announced).await;
+        return Err(RequestError::TooLarge);
+    }
+    let first = match next(&mut body).await? {
+        None => return Ok(Bytes::new()),
+        Some(first) if body.is_end_stream() && first.len() <= limit => return Ok(first),
+        Some(first) => first,
+    };
+    let mut whole = BytesMut::from(first);
+    loop {
+        if whole.len() > limit {
+            discard(body, 0).await;
+            return Err(RequestError::TooLarge);
+        }
+        match next(&mut body).await? {
+            Some(more) => whole.extend_from_slice(&more),
+            None => return Ok(whole.freeze()),
+        }
+    }
+}
+
+async fn next(body: &mut Incoming) -> Result<Option<Bytes>, RequestError> {
+    loop {
+        match body.frame().await {
+            None => return Ok(None),
+            Some(Err(_)) => return Err(RequestError::BodyAborted),
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}
+
+async fn discard(mut body: Incoming, announced: u64) {
+    let mut left = MAX_DISCARDED;
+    while announced <= MAX_DISCARDED && left > 0 {
+        match next(&mut body).await {
+            Ok(Some(data)) => left = left.saturating_sub(data.len() as u64),
+            Ok(None) | Err(_) => return,
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Probes, metrics and the model card: everything but predictions.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::State as Shared,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde_json::{Value, json};
+
+use crate::state::{Readiness, State};
+
+/// Routes of the serving port, next to `/predict`.
+pub fn public_routes(state: Arc<State>) -> Router {
+    probes().fallback(not_found).with_state(state)
+}
+
+/// Routes of the admin port.
+pub fn admin_routes(state: Arc<State>) -> Router {
+    let admin = probes().route("/metrics", get(metrics)).route("/model", get(model));
+    admin.fallback(not_found).with_state(state)
+}
+
+fn probes() -> Router<Arc<State>> {
+    Router::new().route("/livez", get(live)).route("/readyz", get(ready)).route("/health", get(health))
+}
+
+async fn live() -> Json<Value> {
+    Json(json!({"live": true}))
+}
+
+async fn ready(Shared(state): Shared<Arc<State>>) -> Response {
+    match state.readiness() {
+        Readiness::Ready(card) => Json(json!({
+            "ready": true,
+            "model": {"version": card.version, "sha256": card.sha256, "algorithm": card.algorithm},
+        }))
+        .into_response(),
+        Readiness::NotReady(error) => {
+            let body = json!({"ready": false, "reason": error.reason.as_str(), "message": error.message});
+            (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
+        }
+    }
+}
+
+async fn health(Shared(state): Shared<Arc<State>>) -> Response {
+    match state.readiness() {
+        Readiness::Ready(card) => {
+            Json(json!({"status": "ok", "model_loaded": true, "model_version": card.version})).into_response()
+        }
+        Readiness::NotReady(error) => {
+            let body = json!({
+                "status": "unavailable", "model_loaded": false, "reason": error.reason.as_str(), "message": error.message,
+            });
+            (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
+        }
+    }
+}
+
+async fn model(Shared(state): Shared<Arc<State>>) -> Response {
+    match state.card() {
+        Some(card) => Json(card.to_json()).into_response(),
+        None => not_found().await,
+    }
+}
+
+async fn metrics(Shared(state): Shared<Arc<State>>) -> impl IntoResponse {
+    let page = state.metrics().render(state.is_ready());
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page)
+}
+
+async fn not_found() -> Response {
+    (StatusCode::NOT_FOUND, Json(json!({"detail": "Not Found"}))).into_response()
+}

@@ -1,0 +1,223 @@
+//! Listeners and the accept loop.
+
+use std::{
+    cell::Cell,
+    convert::Infallible,
+    future::{Future, pending},
+    io,
+    net::SocketAddr,
+    panic::AssertUnwindSafe,
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::FutureExt;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::{Either, Full};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{mpsc, watch},
+    task::spawn_local,
+    time::sleep,
+};
+
+use super::{
+    answer,
+    io::{Guarded, Patience, Phase},
+};
+use crate::metrics::{Metrics, Shard};
+
+/// A body of ours, or of the router.
+pub type Body = Either<Full<Bytes>, axum::body::Body>;
+
+const MAX_HEADERS: usize = 100;
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+const BACKLOG: i32 = 1024;
+const TURNED_AWAY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// What a connection and a request may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections of all threads together.
+    pub connections: usize,
+    /// Bytes of a body.
+    pub body: usize,
+    /// From the first byte of a request to the end of its head.
+    pub head_timeout: Duration,
+    /// For the whole body.
+    pub body_timeout: Duration,
+    /// Between two requests of one connection. Longer than proxies keep theirs (90 s), so that they close first:
+    /// a request that meets our close on its way would be lost.
+    pub idle_timeout: Duration,
+    /// For a client that takes nothing of its answer.
+    pub write_timeout: Duration,
+}
+
+/// How far the shutdown is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Gate {
+    /// Serving.
+    Open,
+    /// Still accepting, but every answer asks the client to leave.
+    Draining,
+    /// No new connections; what is in flight may finish.
+    Closed,
+}
+
+/// Sockets that share one address.
+pub struct Listening {
+    /// One socket for each thread.
+    pub sockets: Vec<std::net::TcpListener>,
+    /// The address, with the port that was given for port 0.
+    pub address: SocketAddr,
+}
+
+impl Listening {
+    /// Binds `count` sockets to one address; the kernel spreads connections over them.
+    pub fn bind(address: SocketAddr, count: usize) -> io::Result<Self> {
+        let first = reuse_port(address)?;
+        let address = first.local_addr()?;
+        let mut sockets = vec![first];
+        for _ in 1..count {
+            sockets.push(reuse_port(address)?);
+        }
+        Ok(Self { sockets, address })
+    }
+}
+
+fn reuse_port(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// What one accept loop needs beside its handler.
+#[derive(Clone)]
+pub struct Site {
+    /// Limits of connections and requests.
+    pub limits: Limits,
+    /// The process' counters; connections are counted together.
+    pub metrics: Arc<Metrics>,
+    /// The counters of this thread.
+    pub shard: Arc<Shard>,
+    /// Progress of the shutdown.
+    pub gate: watch::Receiver<Gate>,
+}
+
+/// Accepts and serves until the gate is closed and every connection is done. Runs inside a `LocalSet`.
+pub async fn accept<H, F>(listener: std::net::TcpListener, site: Site, handler: H) -> io::Result<()>
+where
+    H: Fn(Request<Incoming>) -> F + Clone + 'static,
+    F: Future<Output = Response<Body>> + 'static,
+{
+    let listener = TcpListener::from_std(listener)?;
+    let (alive, mut all_done) = mpsc::channel::<Infallible>(1);
+    let mut closed = pin!(closed(site.gate.clone()));
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            accepted = listener.accept() => accepted,
+            () = &mut closed => break,
+        };
+        match accepted {
+            Ok((stream, _)) => admit(stream, &site, &handler, &alive),
+            // Out of descriptors, most likely: others must finish first.
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+    // What the kernel has queued by now would be reset with the listener.
+    while let Some(Ok((stream, _))) = listener.accept().now_or_never() {
+        admit(stream, &site, &handler, &alive);
+    }
+    drop((listener, alive));
+    all_done.recv().await;
+    Ok(())
+}
+
+fn admit<H, F>(stream: TcpStream, site: &Site, handler: &H, alive: &mpsc::Sender<Infallible>)
+where
+    H: Fn(Request<Incoming>) -> F + Clone + 'static,
+    F: Future<Output = Response<Body>> + 'static,
+{
+    if !site.metrics.try_open(site.limits.connections) {
+        site.shard.refused_connection();
+        let _ = stream.try_write(TURNED_AWAY);
+        return;
+    }
+    site.shard.accepted();
+    let (site, handler, alive) = (site.clone(), handler.clone(), alive.clone());
+    let open = Open(Arc::clone(&site.metrics));
+    spawn_local(async move {
+        serve(stream, site, handler).await;
+        drop((open, alive));
+    });
+}
+
+struct Open(Arc<Metrics>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// Waits for the gate to close. A gate that nobody holds any more stays as it is.
+async fn closed(mut gate: watch::Receiver<Gate>) {
+    if gate.wait_for(|gate| *gate == Gate::Closed).await.is_err() {
+        pending::<()>().await;
+    }
+}
+
+async fn serve<H, F>(stream: TcpStream, site: Site, handler: H)
+where
+    H: Fn(Request<Incoming>) -> F + 'static,
+    F: Future<Output = Response<Body>> + 'static,
+{
+    let _ = stream.set_nodelay(true);
+    let limits = site.limits;
+    let patience = Patience { head: limits.head_timeout, idle: limits.idle_timeout, write: limits.write_timeout };
+    let phase = Rc::new(Cell::new(Phase::Head));
+    let guarded = Guarded::new(stream, Rc::clone(&phase), patience, Arc::clone(&site.shard));
+    let (shard, gate) = (Arc::clone(&site.shard), site.gate.clone());
+    let service = service_fn(move |request| {
+        phase.set(Phase::Busy);
+        let (phase, shard, gate) = (Rc::clone(&phase), Arc::clone(&shard), gate.clone());
+        let answering = AssertUnwindSafe(handler(request)).catch_unwind();
+        async move {
+            let mut answer = answering.await.unwrap_or_else(|_| {
+                shard.panicked();
+                answer::detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").map(Either::Left)
+            });
+            if *gate.borrow() != Gate::Open {
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            phase.set(Phase::Idle);
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    let mut builder = http1::Builder::new();
+    // Deadlines are the guarded stream's business: hyper's own would close idle connections too.
+    builder.timer(TokioTimer::new()).header_read_timeout(None).max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD_BYTES);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(guarded), service));
+    tokio::select! {
+        biased;
+        _ = connection.as_mut() => return,
+        () = closed(site.gate) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = connection.await;
+}

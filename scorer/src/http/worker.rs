@@ -1,0 +1,159 @@
+//! One serving thread: a runtime, a listener, an engine and a queue of its own.
+
+use std::{
+    cell::RefCell,
+    io,
+    rc::Rc,
+    sync::Arc,
+    time::Instant,
+};
+
+use axum::Router;
+use http::{HeaderValue, Request, Response};
+use http_body_util::Either;
+use hyper::body::Incoming;
+use tokio::{
+    sync::{oneshot, watch},
+    task::{LocalSet, spawn_local},
+};
+use tower::ServiceExt;
+
+use super::{
+    health::public_routes,
+    predict::{Policy, Serving, predict},
+    request_id::{REQUEST_ID, RequestIds},
+    server::{Body, Gate, Limits, Site, accept},
+};
+use crate::{
+    engine::{Batcher, Engine},
+    features::Schema,
+    metrics::Shard,
+    state::State,
+    telemetry::Tracing,
+};
+
+/// A verified engine on its way to a thread.
+pub struct Install {
+    /// The engine.
+    pub engine: Box<dyn Engine>,
+    /// How to turn its scores into answers.
+    pub policy: Policy,
+    /// Told when the thread serves it.
+    pub done: oneshot::Sender<()>,
+}
+
+/// What a serving thread is made of.
+pub struct Worker {
+    index: usize,
+    schema: Schema,
+    limits: Limits,
+    state: Arc<State>,
+    metrics: Arc<crate::metrics::Metrics>,
+    shard: Arc<Shard>,
+    tracing: Tracing,
+    ids: RequestIds,
+    router: Router,
+    serving: RefCell<Option<Rc<Serving>>>,
+}
+
+impl Worker {
+    /// A worker without a model: it answers 503 until one is installed.
+    pub fn new(index: usize, limits: Limits, state: Arc<State>, metrics: Arc<crate::metrics::Metrics>, tracing: Tracing) -> Self {
+        Self {
+            index,
+            schema: Schema::card_payment(),
+            limits,
+            router: public_routes(Arc::clone(&state)),
+            state,
+            shard: metrics.shard(index),
+            metrics,
+            tracing,
+            ids: RequestIds::new(crate::telemetry::seed(index)),
+            serving: RefCell::default(),
+        }
+    }
+
+    /// The model in service, if there is one.
+    pub fn serving(&self) -> Option<Rc<Serving>> {
+        self.serving.borrow().clone()
+    }
+
+    /// The counters of this thread.
+    pub fn shard(&self) -> &Shard {
+        &self.shard
+    }
+
+    /// The request schema.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// Limits of requests.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// What all threads share.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let id = self.ids.of(request.headers());
+        let mut answer = if request.uri().path() == "/predict" {
+            self.traced(request, &id).await
+        } else {
+            let Ok(answer) = self.router.clone().oneshot(request).await;
+            answer.map(Either::Right)
+        };
+        answer.headers_mut().insert(REQUEST_ID, id);
+        answer
+    }
+
+    async fn traced(&self, request: Request<Incoming>, id: &HeaderValue) -> Response<Body> {
+        let span = self.tracing.begin(request.headers());
+        let (answer, decision) = predict(self, request).await;
+        if let Some(span) = span {
+            span.end(answer.status().as_u16(), decision.map(|d| d.as_str()), id);
+        }
+        answer.map(Either::Left)
+    }
+}
+
+/// Runs a worker on the calling thread until the gate is closed and its connections are done.
+pub fn run(
+    worker: impl FnOnce() -> Worker,
+    listener: std::net::TcpListener,
+    gate: watch::Receiver<Gate>,
+    install: oneshot::Receiver<Install>,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let worker = Rc::new(worker());
+    let site = Site {
+        limits: worker.limits,
+        metrics: Arc::clone(&worker.metrics),
+        shard: Arc::clone(&worker.shard),
+        gate,
+    };
+    let serve = async {
+        spawn_local(put_into_service(Rc::clone(&worker), install));
+        let answering = Rc::clone(&worker);
+        let handler = move |request| {
+            let worker = Rc::clone(&answering);
+            async move { worker.answer(request).await }
+        };
+        let ended = accept(listener, site, handler).await;
+        worker.serving.take();
+        ended
+    };
+    runtime.block_on(LocalSet::new().run_until(serve))
+}
+
+async fn put_into_service(worker: Rc<Worker>, install: oneshot::Receiver<Install>) {
+    let Ok(Install { engine, policy, done }) = install.await else { return };
+    let start = Instant::now();
+    let batcher = Batcher::start(engine, Arc::clone(&worker.shard));
+    worker.serving.replace(Some(Rc::new(Serving::new(batcher, policy))));
+    tracing::debug!(worker = worker.index, took = ?start.elapsed(), "model in service");
+    let _ = done.send(());
+}

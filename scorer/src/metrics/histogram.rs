@@ -1,0 +1,78 @@
+//! A histogram of fixed buckets in atomics.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Upper bounds of the answer time, in seconds.
+pub const DURATION_BOUNDS: [f64; 12] = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
+
+/// Upper bounds of the score: with +Inf the 12 bins of the reference histogram that a model carries.
+pub const SCORE_BOUNDS: [f64; 11] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 0.95];
+
+/// Room for the longest list of bounds and +Inf.
+const BINS: usize = 13;
+
+/// Counts by bin, and the sum in units of 1e-9.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    bins: [AtomicU64; BINS],
+    nanos: AtomicU64,
+}
+
+impl Histogram {
+    /// Counts a value of at least zero. The order of the bounds is ascending; there are fewer than 13.
+    pub fn observe(&self, bounds: &[f64], value: f64) {
+        let bin = bounds.iter().position(|bound| value <= *bound).unwrap_or(bounds.len());
+        self.bins[bin].fetch_add(1, Ordering::Relaxed);
+        self.nanos.fetch_add((value * 1e9).round() as u64, Ordering::Relaxed);
+    }
+}
+
+/// The counts of several histograms together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    bins: [u64; BINS],
+    nanos: u64,
+}
+
+impl Totals {
+    /// Adds one shard's counts.
+    pub fn add(&mut self, histogram: &Histogram) {
+        for (sum, bin) in self.bins.iter_mut().zip(&histogram.bins) {
+            *sum += bin.load(Ordering::Relaxed);
+        }
+        self.nanos += histogram.nanos.load(Ordering::Relaxed);
+    }
+
+    /// Counts up to and including each bound; the last one is +Inf.
+    pub fn cumulative(&self, bounds: &[f64]) -> Vec<u64> {
+        let bins = self.bins.iter().take(bounds.len() + 1);
+        bins.scan(0, |sum, bin| {
+            *sum += bin;
+            Some(*sum)
+        })
+        .collect()
+    }
+
+    /// Sum of all values.
+    pub fn sum(&self) -> f64 {
+        self.nanos as f64 / 1e9
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_on_a_bound_belongs_to_it() {
+        let histogram = Histogram::default();
+        for value in [0.0, 0.001, 0.0011, 0.95, 1.0] {
+            histogram.observe(&SCORE_BOUNDS, value);
+        }
+        let mut totals = Totals::default();
+        totals.add(&histogram);
+        let counts = totals.cumulative(&SCORE_BOUNDS);
+        assert_eq!((counts.len(), counts[0], counts[1], counts[10], counts[11]), (12, 2, 3, 4, 5));
+        assert!((totals.sum() - 1.9521).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,86 @@
+//! The model file: fetched, looked into, verified, and turned into engines.
+
+pub mod artifact;
+mod golden;
+mod inspect;
+mod load;
+mod metadata;
+mod session;
+mod wire;
+
+pub use golden::{Golden, MAX_DIFFERENCE};
+pub use inspect::{Outline, Tensor, ValueType, inspect};
+pub use load::{Loaded, MAX_FILE_BYTES, Verified, load, verify};
+pub use metadata::Metadata;
+pub use session::{OnnxEngine, Runtime};
+
+use std::fmt;
+
+/// Why no model can be served. The names are part of `/readyz` and of the operator's conditions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Still at it.
+    Loading,
+    /// The file is missing, unreadable or too large.
+    ModelUnreadable,
+    /// The file is no ONNX model, or not one that is safe to load.
+    NotOnnx,
+    /// A metadata key is missing.
+    MetadataMissing,
+    /// A metadata key has content that cannot be used.
+    MetadataInvalid,
+    /// The model's input is not one tensor of 32-bit floats with the right width.
+    UnsupportedInputs,
+    /// The model has no usable probability output.
+    UnsupportedOutputs,
+    /// The model was trained on other features, or in another order.
+    FeatureMismatch,
+    /// The model does not give the scores that its trainer saw.
+    GoldenMismatch,
+    /// ONNX Runtime's library is missing or does not work.
+    RuntimeUnavailable,
+    /// The process is shutting down.
+    Draining,
+}
+
+impl Reason {
+    /// The CamelCase name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Loading => "Loading",
+            Self::ModelUnreadable => "ModelUnreadable",
+            Self::NotOnnx => "NotONNX",
+            Self::MetadataMissing => "MetadataMissing",
+            Self::MetadataInvalid => "MetadataInvalid",
+            Self::UnsupportedInputs => "UnsupportedInputs",
+            Self::UnsupportedOutputs => "UnsupportedOutputs",
+            Self::FeatureMismatch => "FeatureMismatch",
+            Self::GoldenMismatch => "GoldenMismatch",
+            Self::RuntimeUnavailable => "RuntimeUnavailable",
+            Self::Draining => "Draining",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A model that cannot be served: the reason for machines, the message for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}: {message}")]
+pub struct ModelError {
+    /// The reason.
+    pub reason: Reason,
+    /// What is wrong, and the way out.
+    pub message: String,
+}
+
+impl ModelError {
+    /// Pairs a reason with its message.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+}

@@ -1,0 +1,266 @@
+//! The life of the server: bind, load beside the serving threads, serve, drain, leave.
+
+use std::{
+    future::pending,
+    io,
+    process::ExitCode,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use axum::Router;
+use http::Request;
+use http_body_util::Either;
+use hyper::body::Incoming;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{mpsc, oneshot, watch},
+    task::{LocalSet, spawn_local},
+    time::{sleep, timeout},
+};
+use tower::ServiceExt;
+
+use crate::{
+    config::ServeArgs,
+    decision::Thresholds,
+    features::Schema,
+    http::{Gate, Install, Limits, Listening, Policy, Site, Worker, accept, admin_routes, run},
+    metrics::{Metrics, ModelLabels},
+    model::{self, Loaded, ModelError, Reason, Runtime, Verified},
+    state::{Card, State},
+    telemetry::{Exporter, Tracing, seed},
+};
+
+const MAX_BODY_BYTES: usize = 256 * 1024;
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+const MAX_DEFAULT_WORKERS: usize = 4;
+const ADMIN_CONNECTIONS: usize = 64;
+/// The exit code that a shell gives for SIGTERM.
+const TERMINATED: u8 = 143;
+
+/// Serves until SIGTERM. The exit code is 0 after a complete drain.
+pub fn serve(arguments: ServeArgs) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(LocalSet::new().run_until(Server::start(arguments)?.live()))
+}
+
+struct Server {
+    arguments: ServeArgs,
+    started: Instant,
+    state: Arc<State>,
+    metrics: Arc<Metrics>,
+    gate: watch::Sender<Gate>,
+    listening: Listening,
+    admin: Listening,
+}
+
+/// How a serving thread ended.
+type Ended = (usize, io::Result<()>);
+
+/// A model that is ready to be installed, with its card.
+type Candidate = (Loaded, Policy, Card);
+
+impl Server {
+    fn start(arguments: ServeArgs) -> anyhow::Result<Self> {
+        let cores = thread::available_parallelism().map_or(1, usize::from).min(MAX_DEFAULT_WORKERS);
+        let workers = arguments.workers.map_or(cores, usize::from);
+        let bind = |address, count| {
+            Listening::bind(address, count).with_context(|| format!("cannot listen on {address}"))
+        };
+        let listening = bind(arguments.listen, workers)?;
+        let admin = bind(arguments.admin_listen, 1)?;
+        let metrics = Arc::new(Metrics::new(workers + 1));
+        let state = Arc::new(State::new(Arc::clone(&metrics)));
+        let gate = watch::Sender::new(Gate::Open);
+        tracing::info!(listen = %listening.address, admin = %admin.address, workers, "listening");
+        Ok(Self { arguments, started: Instant::now(), state, metrics, gate, listening, admin })
+    }
+
+    async fn live(mut self) -> anyhow::Result<ExitCode> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let exporter = Exporter::from_env().unwrap_or_else(|error| {
+            tracing::error!(%error, "traces cannot be exported");
+            None
+        });
+        self.start_admin();
+        let (installs, mut ended, count) = self.start_workers(exporter.as_ref())?;
+        let loaded = self.load_beside(count);
+        let service = async {
+            match loaded.await {
+                Ok(Ok(candidate)) => self.install(candidate, installs).await,
+                Ok(Err(error)) => self.fail(error),
+                Err(_) => self.fail(ModelError::new(Reason::NotOnnx, "the verification of the model crashed")),
+            }
+            pending::<()>().await;
+        };
+        tokio::select! {
+            () = service => {}
+            () = stop(&mut terminate, &mut interrupt) => {}
+            Some((worker, outcome)) = ended.recv() => {
+                // A thread that is gone takes its share of the connections with it: better a restart.
+                anyhow::bail!("serving thread {worker} ended: {outcome:?}");
+            }
+        }
+        let code = tokio::select! {
+            biased;
+            () = stop(&mut terminate, &mut interrupt) => ExitCode::from(TERMINATED),
+            () = self.drain(ended, count) => ExitCode::SUCCESS,
+        };
+        if let Some(exporter) = exporter {
+            exporter.shutdown();
+        }
+        Ok(code)
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            connections: self.arguments.max_connections as usize,
+            body: MAX_BODY_BYTES,
+            head_timeout: self.arguments.header_timeout,
+            body_timeout: self.arguments.body_timeout,
+            idle_timeout: self.arguments.idle_timeout,
+            write_timeout: WRITE_TIMEOUT,
+        }
+    }
+
+    /// The admin port lives on the main thread, with counters of its own that nobody sees.
+    fn start_admin(&mut self) {
+        let router = admin_routes(Arc::clone(&self.state));
+        let metrics = Arc::new(Metrics::new(1));
+        let site = Site {
+            limits: Limits { connections: ADMIN_CONNECTIONS, ..self.limits() },
+            shard: metrics.shard(0),
+            metrics,
+            gate: watch::Sender::new(Gate::Open).subscribe(),
+        };
+        for socket in self.admin.sockets.drain(..) {
+            spawn_local(accept(socket, site.clone(), admin_handler(router.clone())));
+        }
+    }
+
+    fn start_workers(
+        &mut self,
+        exporter: Option<&Exporter>,
+    ) -> anyhow::Result<(Vec<oneshot::Sender<Install>>, mpsc::UnboundedReceiver<Ended>, usize)> {
+        let (tell, ended) = mpsc::unbounded_channel();
+        let mut installs = Vec::new();
+        let limits = self.limits();
+        for (index, listener) in self.listening.sockets.drain(..).enumerate() {
+            let (install, installed) = oneshot::channel();
+            installs.push(install);
+            let (state, metrics) = (Arc::clone(&self.state), Arc::clone(&self.metrics));
+            let tracing = exporter.map_or_else(Tracing::off, |e| e.tracing(seed(index)));
+            let (gate, tell) = (self.gate.subscribe(), tell.clone());
+            thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+                let worker = move || Worker::new(index, limits, state, metrics, tracing);
+                let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                    run(worker, listener, gate, installed)
+                }));
+                let outcome = outcome.unwrap_or_else(|_| Err(io::Error::other("it panicked")));
+                let _ = tell.send((index, outcome));
+            })?;
+        }
+        let count = installs.len();
+        Ok((installs, ended, count))
+    }
+
+    fn load_beside(&self, count: usize) -> oneshot::Receiver<Result<Candidate, ModelError>> {
+        let (tell, loaded) = oneshot::channel();
+        let arguments = self.arguments.clone();
+        let load = move || {
+            let _ = tell.send(prepare(&arguments, count));
+        };
+        // Without a thread the sender is dropped, and that is reported.
+        let _ = thread::Builder::new().name("loader".to_owned()).spawn(load);
+        loaded
+    }
+
+    async fn install(&self, (loaded, policy, card): Candidate, installs: Vec<oneshot::Sender<Install>>) {
+        let mut pending = Vec::new();
+        for (engine, install) in loaded.engines.into_iter().zip(installs) {
+            let (done, installed) = oneshot::channel();
+            pending.push(installed);
+            let _ = install.send(Install { engine: Box::new(engine), policy: policy.clone(), done });
+        }
+        for installed in pending {
+            if installed.await.is_err() {
+                return; // the thread has ended, and its end is reported
+            }
+        }
+        let took = self.started.elapsed();
+        let (version, sha256, algorithm) = (card.version.clone(), card.sha256.clone(), card.algorithm.clone());
+        tracing::info!(model = card.name, version, sha256, algorithm, ?took, "ready");
+        self.metrics.set_model(ModelLabels { version, sha256, algorithm }, took);
+        self.state.set_ready(card);
+    }
+
+    fn fail(&self, error: ModelError) {
+        tracing::error!(reason = error.reason.as_str(), message = error.message, "the model cannot be served");
+        self.state.set_failed(error);
+    }
+
+    async fn drain(&self, mut ended: mpsc::UnboundedReceiver<Ended>, count: usize) {
+        let begun = Instant::now();
+        tracing::info!(delay = ?self.arguments.drain_delay, "draining");
+        self.state.set_draining();
+        self.gate.send_replace(Gate::Draining);
+        let all = async {
+            sleep(self.arguments.drain_delay).await;
+            self.gate.send_replace(Gate::Closed);
+            for _ in 0..count {
+                ended.recv().await;
+            }
+        };
+        if timeout(self.arguments.shutdown_timeout, all).await.is_err() {
+            tracing::warn!(connections = self.metrics.open(), "left with connections that did not finish");
+        }
+        tracing::info!(took = ?begun.elapsed(), "stopped");
+    }
+}
+
+fn admin_handler(router: Router) -> impl Fn(Request<Incoming>) -> AdminAnswer + Clone {
+    move |request| {
+        let router = router.clone();
+        Box::pin(async move {
+            let Ok(answer) = router.oneshot(request).await;
+            answer.map(Either::Right)
+        })
+    }
+}
+
+type AdminAnswer = std::pin::Pin<Box<dyn Future<Output = http::Response<crate::http::Body>>>>;
+
+async fn stop(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Everything between the file and engines that may serve. Blocking.
+fn prepare(arguments: &ServeArgs, count: usize) -> Result<Candidate, ModelError> {
+    let verified = model::verify(&arguments.model, &Schema::card_payment())?;
+    let thresholds = thresholds(arguments, &verified)?;
+    let runtime = Runtime::load(arguments.onnxruntime.as_deref())?;
+    let loaded = model::load(&runtime, &verified, count)?;
+    let version = arguments.model_version.clone().unwrap_or_else(|| verified.metadata.card.version.clone());
+    if version != verified.metadata.card.version {
+        tracing::warn!(version, model = verified.metadata.card.version, "the model's own version is another one");
+    }
+    let policy = Policy { thresholds, on_model_error: arguments.on_model_error, version: version.clone() };
+    let card = Card::new(&verified, version, thresholds, loaded.golden_difference);
+    Ok((loaded, policy, card))
+}
+
+fn thresholds(arguments: &ServeArgs, model: &Verified) -> Result<Thresholds, ModelError> {
+    if let (Some(review), Some(block)) = (arguments.review, arguments.block) {
+        return Thresholds::new(review, block).map_err(|error| ModelError::new(Reason::MetadataInvalid, error));
+    }
+    model.metadata.thresholds.ok_or_else(|| {
+        let message = "the model has no fraudops.dev/thresholds, and neither --review nor --block is given";
+        ModelError::new(Reason::MetadataMissing, message)
+    })
+}
