@@ -24,6 +24,7 @@ training_tests() {
 }
 
 rung "setup" tests/setup.sh
+rung "build the test cluster's programs and images" cargo run --quiet -p fraudops-testcluster -- build
 rung "unit, property and API server tests (cargo test)" cargo test --workspace --exclude fraudops-e2e
 rung "training (pytest)" training_tests
 rung "chart" charts/tests/run.sh
