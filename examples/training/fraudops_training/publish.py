@@ -9,6 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from xgboost import XGBClassifier
 
 from . import card, golden, metadata, parity
@@ -66,7 +67,8 @@ def publish(model: XGBClassifier, rows: Transactions, request: Request) -> Publi
     parity.require(check, request.min_parity_rows)
 
     periods = request.protocol.periods()
-    values = _values(model, parts, request, evaluation)
+    delay_score = probability(model, parts.delay.features)
+    values = _values(parts, request, evaluation, test_score, delay_score)
     metadata.attach(proto, values, request.identity.version, card.summary(request.identity, evaluation, periods))
     recall = {name: recall_by_scenario(parts.test, test_score, limit) for name, limit in request.thresholds.items()}
     data = proto.SerializeToString()
@@ -106,15 +108,16 @@ def replay_golden(scorer: Scorer, name: str) -> float:
     return difference
 
 
-def _values(model: XGBClassifier, parts: Split, request: Request, evaluation: Evaluation) -> dict:
+def _values(
+    parts: Split, request: Request, evaluation: Evaluation, test_score: np.ndarray, delay_score: np.ndarray
+) -> dict:
     train, delay, test = request.protocol.periods()
-    test_score = probability(model, parts.test.features)
     chosen = golden.choose(test_score)
     return {
         "model": request.identity.as_dict(),
         "features": metadata.profile(parts.train.features),
         "thresholds": request.thresholds,
-        "scoreHist": metadata.histogram(probability(model, parts.delay.features), str(delay)),
+        "scoreHist": metadata.histogram(delay_score, str(delay)),
         "metrics": {
             "split": f"train {train}, delay {delay}, test {test}",
             "auc": round(evaluation.auc, 4),
