@@ -15,7 +15,7 @@ use crate::{
     kubectl::Kubectl,
     network::Network,
     node::Node,
-    paths, programs,
+    packages, paths, programs,
     record::{self, Record},
     up,
 };
@@ -71,11 +71,18 @@ impl Cluster {
     /// Tests that use [`node_ip`](Self::node_ip), [`registry`](Self::registry) or [`ca_pem`](Self::ca_pem) there find
     /// them in the environment; each says which variable when it is missing.
     pub fn current() -> Result<Self> {
-        programs::ensure(&["kubectl"])?;
+        if packages::find("kubectl").is_none() {
+            programs::ensure(&["kubectl"])?;
+        }
         Ok(Self {
             kubeconfig: current_kubeconfig(env::var_os("KUBECONFIG"), env::var_os("HOME"))?,
             ours: None,
         })
+    }
+
+    /// Removes the cluster of that name in whatever state it is; false when there is none.
+    pub fn remove(name: &str) -> Result<bool> {
+        down::down(name)
     }
 
     /// [`Cluster::current`] when the environment says `CLUSTER=current`, else [`Cluster::up`].
@@ -142,18 +149,24 @@ impl Cluster {
     pub fn ca_pem(&self) -> Result<String> {
         match &self.ours {
             Some(ours) => paths::read(&ours.folder.join("ca.pem")),
-            None => addons::ca_pem(&Kubectl::new(self.kubeconfig.clone())),
+            None => addons::ca_pem(&self.kubectl_program()),
         }
     }
 
-    /// The path of a program that was built with the cluster: `kubectl`, `helm`.
+    /// The path of a program: `kubectl`, `helm`. Ours were built with the cluster; for the current cluster the
+    /// machine's own come first.
     pub fn bin(&self, name: &str) -> PathBuf {
-        programs::path(name)
+        let installed = if self.is_ours() {
+            None
+        } else {
+            packages::find(name)
+        };
+        installed.unwrap_or_else(|| programs::path(name))
     }
 
     /// Runs kubectl and returns what it printed; an error carries its message.
     pub fn kubectl(&self, words: &[&str]) -> Result<String> {
-        Kubectl::new(self.kubeconfig.clone()).run(words)
+        self.kubectl_program().run(words)
     }
 
     /// Kills a program of the control plane or the node, such as `kube-apiserver`. It stays down until
@@ -173,6 +186,10 @@ impl Cluster {
             Some(ours) => down::down(&ours.name).map(drop),
             None => Ok(()),
         }
+    }
+
+    fn kubectl_program(&self) -> Kubectl {
+        Kubectl::with_program(self.bin("kubectl"), self.kubeconfig.clone())
     }
 
     fn node(&self) -> Result<&Node> {

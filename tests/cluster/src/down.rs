@@ -14,9 +14,7 @@ use crate::{
 /// Removes the cluster and everything that it left on the machine. Whether there was one.
 pub(crate) fn down(name: &str) -> Result<bool> {
     let _lock = paths::lock(&format!("cluster-{name}"))?;
-    let existed = remove(name)?;
-    fs::remove_file(paths::root().join(format!(".cluster-{name}.lock"))).ok();
-    Ok(existed)
+    remove(name)
 }
 
 /// The same for a caller that holds the cluster's lock.

@@ -8,6 +8,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use anyhow::{Context, Result, bail};
@@ -101,17 +102,29 @@ fn is_running(pid: i32) -> bool {
     Process::find(pid).is_some_and(Process::is_running)
 }
 
-/// A fresh folder for one keeper, below `target/testcluster`.
+/// A fresh folder for one keeper, below `target/testcluster`. Sweeps those of processes that are gone.
 pub(crate) fn fresh_folder(prefix: &str) -> Result<PathBuf> {
-    use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let folder = paths::root().join(format!("{prefix}-{}-{number}", std::process::id()));
-    if folder.exists() {
-        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    paths::create_dir(&paths::root())?;
+    for name in fs::read_dir(paths::root())?
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+    {
+        // a keeper that was killed could not remove its folder
+        if owner(prefix, &name).is_some_and(|pid| Process::find(pid).is_none()) {
+            fs::remove_dir_all(paths::root().join(name)).ok();
+        }
     }
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let folder = paths::root().join(format!("{prefix}.{}.{number}", std::process::id()));
     paths::create_dir(&folder)?;
     Ok(folder)
+}
+
+/// The process that made a folder of that prefix.
+fn owner(prefix: &str, name: &str) -> Option<i32> {
+    let (pid, _) = name.strip_prefix(prefix)?.strip_prefix('.')?.split_once('.')?;
+    pid.parse().ok()
 }
 
 #[cfg(test)]
@@ -167,6 +180,42 @@ mod tests {
         keeper.shell.kill().unwrap();
         wait_until(|| !is_running(pid.parse().unwrap()));
         fs::remove_dir_all(&folder).unwrap();
+    }
+
+    /// Not a proof by itself: the next test runs it in a process of its own and kills that.
+    #[test]
+    fn a_process_to_be_killed_while_it_keeps_programs() {
+        let Ok(folder) = std::env::var("KEEPER_TEST_FOLDER") else {
+            return;
+        };
+        let _keeper = Keeper::start(Path::new(&folder), &[sleeper("one")]).unwrap();
+        thread::sleep(Duration::from_secs(60));
+    }
+
+    #[test]
+    fn programs_end_and_their_folder_goes_when_the_process_that_keeps_them_is_killed() {
+        let folder = fresh_folder("keeper-test-killed").unwrap();
+        let mut other = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "keeper::tests::a_process_to_be_killed_while_it_keeps_programs",
+            ])
+            .env("KEEPER_TEST_FOLDER", &folder)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let pid = pid_of(&folder, "one");
+        assert!(is_running(pid.parse().unwrap()));
+        other.kill().unwrap();
+        other.wait().unwrap();
+        wait_until(|| !is_running(pid.parse().unwrap()) && !folder.exists());
+    }
+
+    #[test]
+    fn a_folder_tells_the_process_that_made_it() {
+        assert_eq!(owner("api", "api.123.0"), Some(123));
+        assert_eq!(owner("api", "apis.123.0"), None);
+        assert_eq!(owner("api", "demo"), None);
     }
 
     #[test]

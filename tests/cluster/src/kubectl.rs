@@ -14,18 +14,27 @@ use crate::{programs, shell};
 /// kubectl with a kubeconfig.
 #[derive(Clone, Debug)]
 pub(crate) struct Kubectl {
+    program: PathBuf,
     kubeconfig: PathBuf,
 }
 
 impl Kubectl {
-    /// kubectl for the cluster of that kubeconfig.
+    /// Our kubectl for the cluster of that kubeconfig.
     pub(crate) fn new(kubeconfig: PathBuf) -> Self {
-        Self { kubeconfig }
+        Self {
+            program: programs::path("kubectl"),
+            kubeconfig,
+        }
+    }
+
+    /// The same with another kubectl.
+    pub(crate) fn with_program(program: PathBuf, kubeconfig: PathBuf) -> Self {
+        Self { program, kubeconfig }
     }
 
     /// A command with these arguments.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
-        let mut command = shell::command(&[programs::path("kubectl")]);
+        let mut command = shell::command(&[&self.program]);
         command.arg("--kubeconfig").arg(&self.kubeconfig).args(words);
         command
     }

@@ -45,8 +45,9 @@ pub(crate) fn read(path: &Path) -> Result<String> {
 
 /// Waits until this process alone holds the lock of that name; the lock ends with the returned file or the process.
 pub(crate) fn lock(name: &str) -> Result<File> {
-    create_dir(&root())?;
-    let path = root().join(format!(".{name}.lock"));
+    let folder = root().join("locks"); // they stay: a lock that is removed can be held twice
+    create_dir(&folder)?;
+    let path = folder.join(name);
     let file = File::create(&path).with_context(|| format!("cannot open the lock {}", path.display()))?;
     file.lock()
         .with_context(|| format!("cannot take the lock {}", path.display()))?;

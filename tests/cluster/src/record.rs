@@ -87,7 +87,7 @@ pub(crate) fn folder(name: &str) -> Result<PathBuf> {
 }
 
 /// Folders below `target/testcluster` that are no clusters.
-const RESERVED: [&str; 6] = ["bin", "build", "buildah", "debs", "images", "manifests"];
+const RESERVED: [&str; 7] = ["bin", "build", "buildah", "debs", "images", "locks", "manifests"];
 
 /// The names of all clusters that have left a record, running or not.
 pub(crate) fn all() -> Vec<String> {

@@ -48,6 +48,10 @@ pub(crate) fn up(name: &str) -> Result<()> {
     let _lock = paths::lock(&format!("cluster-{name}"))?;
     if let Some(record) = Record::read(name)? {
         if record.ready && record.is_running() {
+            anyhow::ensure!(
+                record.slot.is_some(),
+                "{name} is an API server without a node: stop it first, with `down`"
+            );
             return Ok(());
         }
         step("remove what an earlier cluster left", || down::remove(name))?;
