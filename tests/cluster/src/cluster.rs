@@ -116,11 +116,11 @@ impl Cluster {
         match &self.ours {
             Some(ours) => Ok(ours.network.node().into()),
             None => from_env(
-                "FRAUDOPS_NODE_IP",
+                "TRAEFIK_ADDRESS",
                 "the address at which its Traefik answers on 443",
             )?
             .parse()
-            .context("FRAUDOPS_NODE_IP is no IP address"),
+            .context("TRAEFIK_ADDRESS is no IP address"),
         }
     }
 
@@ -128,10 +128,7 @@ impl Cluster {
     pub fn registry(&self) -> Result<String> {
         match &self.ours {
             Some(ours) => Ok(config::registry_address(ours.network)),
-            None => from_env(
-                "FRAUDOPS_REGISTRY",
-                "host:port of a registry that both sides reach",
-            ),
+            None => from_env("REGISTRY", "host:port of a registry that both sides reach"),
         }
     }
 
@@ -149,7 +146,10 @@ impl Cluster {
     pub fn ca_pem(&self) -> Result<String> {
         match &self.ours {
             Some(ours) => paths::read(&ours.folder.join("ca.pem")),
-            None => addons::ca_pem(&self.kubectl_program()),
+            None => match env::var_os("CA_FILE") {
+                Some(file) => paths::read(Path::new(&file)),
+                None => addons::ca_pem(&self.kubectl_program()),
+            },
         }
     }
 

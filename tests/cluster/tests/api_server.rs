@@ -27,13 +27,16 @@ async fn has_namespace(client: &Client, name: &str) -> bool {
     Api::<Namespace>::all(client.clone())
         .get_opt(name)
         .await
-        .unwrap()
+        .expect("the API server answers")
         .is_some()
 }
 
 /// Processes that work in the folder.
 fn processes_in(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    let entries = fs::read_dir("/proc")
+        .expect("/proc is mounted")
+        .flatten()
+        .map(|entry| entry.path());
     entries
         .filter(|process| fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(folder)))
         .collect()
