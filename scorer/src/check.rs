@@ -32,9 +32,17 @@ fn examine(file: &Path, library: Option<&Path>) -> Result<Value, ModelError> {
 }
 
 fn facts(file: &Path, model: &Verified, loaded: &Loaded) -> Value {
-    let Verified { bytes, sha256, outline, metadata, .. } = model;
+    let Verified {
+        bytes,
+        sha256,
+        outline,
+        metadata,
+        ..
+    } = model;
     let values = |list: &[(String, model::ValueType)]| -> Vec<Value> {
-        list.iter().map(|(name, kind)| json!({"name": name, "type": kind.to_string()})).collect()
+        list.iter()
+            .map(|(name, kind)| json!({"name": name, "type": kind.to_string()}))
+            .collect()
     };
     json!({
         "servable": true,
@@ -60,7 +68,9 @@ fn text(facts: &Value) -> String {
     let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let typed = |list: &Value| {
         let each = list.as_array().into_iter().flatten();
-        let each: Vec<_> = each.map(|v| format!("{} {}", plain(&v["name"]), plain(&v["type"]))).collect();
+        let each: Vec<_> = each
+            .map(|v| format!("{} {}", plain(&v["name"]), plain(&v["type"])))
+            .collect();
         each.join(", ")
     };
     let mut page = format!("{} can be served\n", plain(&facts["file"]));
@@ -71,11 +81,22 @@ fn text(facts: &Value) -> String {
     row("version", plain(&facts["version"]));
     row("algorithm", plain(&facts["algorithm"]));
     row("sha256", plain(&facts["sha256"]));
-    row("size", format!("{} bytes, {} nodes, by {}", facts["bytes"], facts["nodes"], plain(&facts["producer"])));
+    row(
+        "size",
+        format!(
+            "{} bytes, {} nodes, by {}",
+            facts["bytes"],
+            facts["nodes"],
+            plain(&facts["producer"])
+        ),
+    );
     row("inputs", typed(&facts["inputs"]));
     row("outputs", typed(&facts["outputs"]));
     let probability = &facts["probability"];
-    row("probability", format!("{}[{}]", plain(&probability["tensor"]), probability["column"]));
+    row(
+        "probability",
+        format!("{}[{}]", plain(&probability["tensor"]), probability["column"]),
+    );
     let features = facts["features"].as_array().cloned().unwrap_or_default();
     let features: Vec<_> = features.iter().map(&plain).collect();
     row("features", format!("{}: {}", features.len(), features.join(", ")));
@@ -83,7 +104,10 @@ fn text(facts: &Value) -> String {
     row("metrics", plain(&facts["metrics"]));
     let golden = &facts["golden"];
     let (rows, difference, allowed) = (&golden["rows"], &golden["maxDifference"], &golden["allowed"]);
-    row("golden", format!("{rows} rows replayed, at most {difference} apart ({allowed} allowed)"));
+    row(
+        "golden",
+        format!("{rows} rows replayed, at most {difference} apart ({allowed} allowed)"),
+    );
     page.truncate(page.trim_end().len());
     page
 }

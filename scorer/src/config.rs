@@ -117,7 +117,12 @@ pub struct FetchArgs {
     #[arg(long, env = "FRAUDOPS_TO")]
     pub to: PathBuf,
     /// Directory with a docker config.json; may be repeated.
-    #[arg(long, env = "FRAUDOPS_DOCKER_CONFIG", value_delimiter = ',', default_value = "/etc/fraudops/registry")]
+    #[arg(
+        long,
+        env = "FRAUDOPS_DOCKER_CONFIG",
+        value_delimiter = ',',
+        default_value = "/etc/fraudops/registry"
+    )]
     pub docker_config: Vec<PathBuf>,
     /// Registry (HOST:PORT) that speaks plain HTTP; may be repeated.
     #[arg(long, env = "FRAUDOPS_INSECURE_REGISTRY", value_delimiter = ',')]
@@ -132,7 +137,11 @@ pub struct FetchArgs {
     #[arg(long, env = "FRAUDOPS_RETRIES", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=20))]
     pub retries: u32,
     /// File that gets one line when the fetch fails; Kubernetes shows it as the container's message.
-    #[arg(long, env = "FRAUDOPS_TERMINATION_LOG", default_value = "/dev/termination-log")]
+    #[arg(
+        long,
+        env = "FRAUDOPS_TERMINATION_LOG",
+        default_value = "/dev/termination-log"
+    )]
     pub termination_log: PathBuf,
 }
 
@@ -140,8 +149,13 @@ pub struct FetchArgs {
 fn duration(text: &str) -> Result<Duration, String> {
     let example = "give a duration such as 5s, 500ms or 5m";
     let parsed: jiff::SignedDuration = text.parse().map_err(|_| example.to_owned())?;
-    let parsed = Duration::try_from(parsed).map_err(|_| format!("a duration cannot be negative; {example}"))?;
-    if parsed > Duration::from_secs(24 * 3600) { Err("at most 24h".to_owned()) } else { Ok(parsed) }
+    let parsed =
+        Duration::try_from(parsed).map_err(|_| format!("a duration cannot be negative; {example}"))?;
+    if parsed > Duration::from_secs(24 * 3600) {
+        Err("at most 24h".to_owned())
+    } else {
+        Ok(parsed)
+    }
 }
 
 #[cfg(test)]
@@ -151,7 +165,9 @@ mod tests {
     use super::*;
 
     fn serve(arguments: &[&str]) -> Result<ServeArgs, clap::Error> {
-        let all = ["fraudops-scorer", "serve", "--model", "m.onnx"].iter().chain(arguments);
+        let all = ["fraudops-scorer", "serve", "--model", "m.onnx"]
+            .iter()
+            .chain(arguments);
         match Cli::try_parse_from(all)?.command {
             Command::Serve(arguments) => Ok(arguments),
             other => panic!("{other:?}"),
@@ -172,7 +188,10 @@ mod tests {
 
     #[test]
     fn durations_and_decisions_are_checked() {
-        assert_eq!(serve(&["--drain-delay", "500ms"]).unwrap().drain_delay, Duration::from_millis(500));
+        assert_eq!(
+            serve(&["--drain-delay", "500ms"]).unwrap().drain_delay,
+            Duration::from_millis(500)
+        );
         assert!(serve(&["--drain-delay", "-5s"]).is_err());
         assert!(serve(&["--drain-delay", "soon"]).is_err());
         assert!(serve(&["--on-model-error", "shrug"]).is_err());
@@ -181,8 +200,14 @@ mod tests {
 
     #[test]
     fn every_flag_has_an_environment_variable() {
-        for command in Cli::command().get_subcommands().filter(|c| c.get_name() != "check") {
-            for argument in command.get_arguments().filter(|a| !matches!(a.get_id().as_str(), "help" | "version")) {
+        for command in Cli::command()
+            .get_subcommands()
+            .filter(|c| c.get_name() != "check")
+        {
+            for argument in command
+                .get_arguments()
+                .filter(|a| !matches!(a.get_id().as_str(), "help" | "version"))
+            {
                 assert!(argument.get_env().is_some(), "{argument}");
             }
         }

@@ -97,7 +97,10 @@ mod tests {
         let t = Thresholds::new(0.25, 0.5).unwrap();
         let scores = [0.0, 0.249, 0.25, 0.499, 0.5, 1.0];
         let names: Vec<_> = scores.iter().map(|s| t.decide(*s).as_str()).collect();
-        assert_eq!(names, ["approve", "approve", "review", "review", "block", "block"]);
+        assert_eq!(
+            names,
+            ["approve", "approve", "review", "review", "block", "block"]
+        );
     }
 
     #[test]

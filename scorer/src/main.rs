@@ -22,7 +22,11 @@ fn main() -> ExitCode {
         Command::Check(arguments) => {
             let (report, servable) = check(&arguments);
             println!("{report}");
-            if servable { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            if servable {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
         }
         Command::Fetch(arguments) => artifact::run(&arguments),
     }

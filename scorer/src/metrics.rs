@@ -62,7 +62,9 @@ impl Metrics {
     /// Counts a connection in, unless `limit` are open already.
     pub fn try_open(&self, limit: usize) -> bool {
         let step = |open: usize| (open < limit).then_some(open + 1);
-        self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).is_ok()
+        self.open
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, step)
+            .is_ok()
     }
 
     /// Counts a connection out.
@@ -81,7 +83,11 @@ impl Metrics {
         for shard in &self.shards {
             total.add(shard);
         }
-        let started = self.started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let started = self
+            .started
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs_f64();
         text::render(&text::Scrape {
             total: &total,
             ready,
@@ -113,10 +119,15 @@ mod tests {
             "fraud_panics_total 0",
             "fraud_ready 0",
         ] {
-            assert!(before.lines().any(|l| l == line), "{line} is missing in\n{before}");
+            assert!(
+                before.lines().any(|l| l == line),
+                "{line} is missing in\n{before}"
+            );
         }
         for worker in 0..2 {
-            metrics.shard(worker).answered(Decision::Block, Some(0.7), Duration::from_millis(3));
+            metrics
+                .shard(worker)
+                .answered(Decision::Block, Some(0.7), Duration::from_millis(3));
         }
         let after = metrics.render(true);
         for line in [

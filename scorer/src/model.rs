@@ -81,6 +81,9 @@ pub struct ModelError {
 impl ModelError {
     /// Pairs a reason with its message.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
+        Self {
+            reason,
+            message: message.into(),
+        }
     }
 }

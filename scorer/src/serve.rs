@@ -42,7 +42,9 @@ const TERMINATED: u8 = 143;
 
 /// Serves until SIGTERM. The exit code is 0 after a complete drain.
 pub fn serve(arguments: ServeArgs) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(LocalSet::new().run_until(Server::start(arguments)?.live()))
 }
 
@@ -64,7 +66,9 @@ type Candidate = (Loaded, Policy, Card);
 
 impl Server {
     fn start(arguments: ServeArgs) -> anyhow::Result<Self> {
-        let cores = thread::available_parallelism().map_or(1, usize::from).min(MAX_DEFAULT_WORKERS);
+        let cores = thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(MAX_DEFAULT_WORKERS);
         let workers = arguments.workers.map_or(cores, usize::from);
         let bind = |address, count| {
             Listening::bind(address, count).with_context(|| format!("cannot listen on {address}"))
@@ -75,7 +79,15 @@ impl Server {
         let state = Arc::new(State::new(Arc::clone(&metrics)));
         let gate = watch::Sender::new(Gate::Open);
         tracing::info!(listen = %listening.address, admin = %admin.address, workers, "listening");
-        Ok(Self { arguments, started: Instant::now(), state, metrics, gate, listening, admin })
+        Ok(Self {
+            arguments,
+            started: Instant::now(),
+            state,
+            metrics,
+            gate,
+            listening,
+            admin,
+        })
     }
 
     async fn live(mut self) -> anyhow::Result<ExitCode> {
@@ -92,7 +104,10 @@ impl Server {
             match loaded.await {
                 Ok(Ok(candidate)) => self.install(candidate, installs).await,
                 Ok(Err(error)) => self.fail(error),
-                Err(_) => self.fail(ModelError::new(Reason::NotOnnx, "the verification of the model crashed")),
+                Err(_) => self.fail(ModelError::new(
+                    Reason::NotOnnx,
+                    "the verification of the model crashed",
+                )),
             }
             pending::<()>().await;
         };
@@ -131,7 +146,10 @@ impl Server {
         let router = admin_routes(Arc::clone(&self.state));
         let metrics = Arc::new(Metrics::new(1));
         let site = Site {
-            limits: Limits { connections: ADMIN_CONNECTIONS, ..self.limits() },
+            limits: Limits {
+                connections: ADMIN_CONNECTIONS,
+                ..self.limits()
+            },
             shard: metrics.shard(0),
             metrics,
             gate: watch::Sender::new(Gate::Open).subscribe(),
@@ -144,7 +162,11 @@ impl Server {
     fn start_workers(
         &mut self,
         exporter: Option<&Exporter>,
-    ) -> anyhow::Result<(Vec<oneshot::Sender<Install>>, mpsc::UnboundedReceiver<Ended>, usize)> {
+    ) -> anyhow::Result<(
+        Vec<oneshot::Sender<Install>>,
+        mpsc::UnboundedReceiver<Ended>,
+        usize,
+    )> {
         let (tell, ended) = mpsc::unbounded_channel();
         let mut installs = Vec::new();
         let limits = self.limits();
@@ -154,14 +176,16 @@ impl Server {
             let (state, metrics) = (Arc::clone(&self.state), Arc::clone(&self.metrics));
             let tracing = exporter.map_or_else(Tracing::off, |e| e.tracing(seed(index)));
             let (gate, tell) = (self.gate.subscribe(), tell.clone());
-            thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-                let worker = move || Worker::new(index, limits, state, metrics, tracing);
-                let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                    run(worker, listener, gate, installed)
-                }));
-                let outcome = outcome.unwrap_or_else(|_| Err(io::Error::other("it panicked")));
-                let _ = tell.send((index, outcome));
-            })?;
+            thread::Builder::new()
+                .name(format!("worker-{index}"))
+                .spawn(move || {
+                    let worker = move || Worker::new(index, limits, state, metrics, tracing);
+                    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                        run(worker, listener, gate, installed)
+                    }));
+                    let outcome = outcome.unwrap_or_else(|_| Err(io::Error::other("it panicked")));
+                    let _ = tell.send((index, outcome));
+                })?;
         }
         let count = installs.len();
         Ok((installs, ended, count))
@@ -183,7 +207,11 @@ impl Server {
         for (engine, install) in loaded.engines.into_iter().zip(installs) {
             let (done, installed) = oneshot::channel();
             pending.push(installed);
-            let _ = install.send(Install { engine: Box::new(engine), policy: policy.clone(), done });
+            let _ = install.send(Install {
+                engine: Box::new(engine),
+                policy: policy.clone(),
+                done,
+            });
         }
         for installed in pending {
             if installed.await.is_err() {
@@ -191,14 +219,26 @@ impl Server {
             }
         }
         let took = self.started.elapsed();
-        let (version, sha256, algorithm) = (card.version.clone(), card.sha256.clone(), card.algorithm.clone());
+        let (version, sha256, algorithm) =
+            (card.version.clone(), card.sha256.clone(), card.algorithm.clone());
         tracing::info!(model = card.name, version, sha256, algorithm, ?took, "ready");
-        self.metrics.set_model(ModelLabels { version, sha256, algorithm }, took);
+        self.metrics.set_model(
+            ModelLabels {
+                version,
+                sha256,
+                algorithm,
+            },
+            took,
+        );
         self.state.set_ready(card);
     }
 
     fn fail(&self, error: ModelError) {
-        tracing::error!(reason = error.reason.as_str(), message = error.message, "the model cannot be served");
+        tracing::error!(
+            reason = error.reason.as_str(),
+            message = error.message,
+            "the model cannot be served"
+        );
         self.state.set_failed(error);
     }
 
@@ -215,7 +255,10 @@ impl Server {
             }
         };
         if timeout(self.arguments.shutdown_timeout, all).await.is_err() {
-            tracing::warn!(connections = self.metrics.open(), "left with connections that did not finish");
+            tracing::warn!(
+                connections = self.metrics.open(),
+                "left with connections that did not finish"
+            );
         }
         tracing::info!(took = ?begun.elapsed(), "stopped");
     }
@@ -246,18 +289,30 @@ fn prepare(arguments: &ServeArgs, count: usize) -> Result<Candidate, ModelError>
     let thresholds = thresholds(arguments, &verified)?;
     let runtime = Runtime::load(arguments.onnxruntime.as_deref())?;
     let loaded = model::load(&runtime, &verified, count)?;
-    let version = arguments.model_version.clone().unwrap_or_else(|| verified.metadata.card.version.clone());
+    let version = arguments
+        .model_version
+        .clone()
+        .unwrap_or_else(|| verified.metadata.card.version.clone());
     if version != verified.metadata.card.version {
-        tracing::warn!(version, model = verified.metadata.card.version, "the model's own version is another one");
+        tracing::warn!(
+            version,
+            model = verified.metadata.card.version,
+            "the model's own version is another one"
+        );
     }
-    let policy = Policy { thresholds, on_model_error: arguments.on_model_error, version: version.clone() };
+    let policy = Policy {
+        thresholds,
+        on_model_error: arguments.on_model_error,
+        version: version.clone(),
+    };
     let card = Card::new(&verified, version, thresholds, loaded.golden_difference);
     Ok((loaded, policy, card))
 }
 
 fn thresholds(arguments: &ServeArgs, model: &Verified) -> Result<Thresholds, ModelError> {
     if let (Some(review), Some(block)) = (arguments.review, arguments.block) {
-        return Thresholds::new(review, block).map_err(|error| ModelError::new(Reason::MetadataInvalid, error));
+        return Thresholds::new(review, block)
+            .map_err(|error| ModelError::new(Reason::MetadataInvalid, error));
     }
     model.metadata.thresholds.ok_or_else(|| {
         let message = "the model has no fraudops.dev/thresholds, and neither --review nor --block is given";

@@ -40,7 +40,9 @@ impl Card {
     pub fn new(model: &Verified, version: String, thresholds: Thresholds, golden_difference: f32) -> Self {
         let parse = |text: &String| serde_json::from_str(text).unwrap_or_else(|_| Value::from(text.as_str()));
         let ours = model.outline.metadata.iter().filter_map(|(key, text)| {
-            let name = key.strip_prefix("fraudops.dev/").filter(|name| *name != "golden")?;
+            let name = key
+                .strip_prefix("fraudops.dev/")
+                .filter(|name| *name != "golden")?;
             Some((name.to_owned(), parse(text)))
         });
         Self {
@@ -82,7 +84,12 @@ impl State {
     /// The state at start: loading.
     pub fn new(metrics: Arc<Metrics>) -> Self {
         let loading = ModelError::new(Reason::Loading, "the model is being verified");
-        Self { failure: RwLock::new(loading), card: OnceLock::new(), draining: AtomicBool::new(false), metrics }
+        Self {
+            failure: RwLock::new(loading),
+            card: OnceLock::new(),
+            draining: AtomicBool::new(false),
+            metrics,
+        }
     }
 
     /// The model serves on every thread.
@@ -107,7 +114,12 @@ impl State {
         }
         match self.card.get() {
             Some(card) => Readiness::Ready(Arc::clone(card)),
-            None => Readiness::NotReady(self.failure.read().unwrap_or_else(PoisonError::into_inner).clone()),
+            None => Readiness::NotReady(
+                self.failure
+                    .read()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .clone(),
+            ),
         }
     }
 

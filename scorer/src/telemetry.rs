@@ -11,8 +11,8 @@ use http::{HeaderMap, HeaderValue};
 use opentelemetry::{
     Context, KeyValue,
     trace::{
-        Span as _, SpanContext, SpanId, SpanKind, TraceContextExt as _, TraceFlags, TraceId, TraceState, Tracer as _,
-        TracerProvider as _,
+        Span as _, SpanContext, SpanId, SpanKind, TraceContextExt as _, TraceFlags, TraceId, TraceState,
+        Tracer as _, TracerProvider as _,
     },
 };
 use opentelemetry_sdk::{
@@ -32,11 +32,20 @@ const DEFAULT_RATIO: f64 = 0.01;
 pub fn start_logs(format: LogFormat, filter: &str) {
     // The registry client prints tokens at debug level: that must not be reachable by a filter.
     let parsed = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let parsed = ["oci_client=warn", "hyper_util=warn", "reqwest=warn", "rustls=warn", "ort=warn"]
-        .into_iter()
-        .filter_map(|directive| directive.parse().ok())
-        .fold(parsed, EnvFilter::add_directive);
-    let builder = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(io::stderr).with_target(false);
+    let parsed = [
+        "oci_client=warn",
+        "hyper_util=warn",
+        "reqwest=warn",
+        "rustls=warn",
+        "ort=warn",
+    ]
+    .into_iter()
+    .filter_map(|directive| directive.parse().ok())
+    .fold(parsed, EnvFilter::add_directive);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(parsed)
+        .with_writer(io::stderr)
+        .with_target(false);
     // A second start in one process keeps the first.
     let _ = match format {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
@@ -51,7 +60,10 @@ pub fn start_logs(format: LogFormat, filter: &str) {
 
 /// A number that differs between threads, processes and starts.
 pub fn seed(index: usize) -> u64 {
-    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+    let nanos = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_nanos() as u64;
     nanos ^ (u64::from(std::process::id()) << 40) ^ ((index as u64) << 56)
 }
 
@@ -83,8 +95,15 @@ impl Exporter {
     /// What a serving thread makes spans with.
     pub fn tracing(&self, seed: u64) -> Tracing {
         let variable = |name| std::env::var(name).ok();
-        let ratio = ratio(variable("OTEL_TRACES_SAMPLER").as_deref(), variable("OTEL_TRACES_SAMPLER_ARG").as_deref());
-        Tracing { tracer: Some(Arc::new(self.0.tracer(SERVICE))), ratio, random: Cell::new(seed | 1) }
+        let ratio = ratio(
+            variable("OTEL_TRACES_SAMPLER").as_deref(),
+            variable("OTEL_TRACES_SAMPLER_ARG").as_deref(),
+        );
+        Tracing {
+            tracer: Some(Arc::new(self.0.tracer(SERVICE))),
+            ratio,
+            random: Cell::new(seed | 1),
+        }
     }
 
     /// Sends what is left, for at most a second.
@@ -97,7 +116,9 @@ impl Exporter {
 
 /// The share of requests that starts a trace, by the sampler that OpenTelemetry's environment names.
 fn ratio(sampler: Option<&str>, argument: Option<&str>) -> f64 {
-    let given = argument.and_then(|a| a.parse().ok()).filter(|r: &f64| (0.0..=1.0).contains(r));
+    let given = argument
+        .and_then(|a| a.parse().ok())
+        .filter(|r: &f64| (0.0..=1.0).contains(r));
     match sampler {
         Some("always_on" | "parentbased_always_on") => 1.0,
         Some("always_off" | "parentbased_always_off") => 0.0,
@@ -115,13 +136,19 @@ pub struct Tracing {
 impl Tracing {
     /// Traces nothing.
     pub fn off() -> Self {
-        Self { tracer: None, ratio: 0.0, random: Cell::new(1) }
+        Self {
+            tracer: None,
+            ratio: 0.0,
+            random: Cell::new(1),
+        }
     }
 
     /// A span for this request, if it is sampled: by its parent, else by the ratio.
     pub fn begin(&self, headers: &HeaderMap) -> Option<RequestSpan> {
         let tracer = self.tracer.as_ref()?;
-        let parent = headers.get("traceparent").and_then(|value| parse_parent(value.as_bytes()));
+        let parent = headers
+            .get("traceparent")
+            .and_then(|value| parse_parent(value.as_bytes()));
         let context = match parent {
             Some(parent) if parent.is_sampled() => Context::new().with_remote_span_context(parent),
             Some(_) => return None,
@@ -151,9 +178,11 @@ impl RequestSpan {
     pub fn end(mut self, status: u16, decision: Option<&'static str>, id: &HeaderValue) {
         self.0.set_attribute(KeyValue::new("http.request.method", "POST"));
         self.0.set_attribute(KeyValue::new("url.path", "/predict"));
-        self.0.set_attribute(KeyValue::new("http.response.status_code", i64::from(status)));
+        self.0
+            .set_attribute(KeyValue::new("http.response.status_code", i64::from(status)));
         if let Ok(id) = id.to_str() {
-            self.0.set_attribute(KeyValue::new("http.request.id", id.to_owned()));
+            self.0
+                .set_attribute(KeyValue::new("http.request.id", id.to_owned()));
         }
         if let Some(decision) = decision {
             self.0.set_attribute(KeyValue::new("fraud.decision", decision));
@@ -186,8 +215,13 @@ mod tests {
     #[test]
     fn a_parent_is_read_and_broken_ones_are_ignored() {
         assert!(parse_parent(PARENT.as_bytes()).unwrap().is_sampled());
-        for bad in ["", "00", &PARENT[..54], &format!("{PARENT}-x"), &PARENT.replace('4', "0").replace(char::is_alphabetic, "0")]
-        {
+        for bad in [
+            "",
+            "00",
+            &PARENT[..54],
+            &format!("{PARENT}-x"),
+            &PARENT.replace('4', "0").replace(char::is_alphabetic, "0"),
+        ] {
             let zero_is_invalid = parse_parent(bad.as_bytes()).is_none_or(|c| c.is_valid());
             assert!(zero_is_invalid, "{bad}");
         }
@@ -206,7 +240,9 @@ mod tests {
 
     #[test]
     fn sampling_follows_the_parent_else_the_ratio() {
-        let provider = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOn).build();
+        let provider = SdkTracerProvider::builder()
+            .with_sampler(Sampler::AlwaysOn)
+            .build();
         let tracing = |ratio| Tracing {
             tracer: Some(Arc::new(provider.tracer("test"))),
             ratio,
@@ -216,7 +252,10 @@ mod tests {
         assert!(tracing(0.0).begin(&headers).is_none() && tracing(1.0).begin(&headers).is_some());
         headers.insert("traceparent", HeaderValue::from_static(PARENT));
         assert!(tracing(0.0).begin(&headers).is_some(), "a sampled parent wins");
-        headers.insert("traceparent", HeaderValue::from_str(&PARENT.replace("-01", "-00")).unwrap());
+        headers.insert(
+            "traceparent",
+            HeaderValue::from_str(&PARENT.replace("-01", "-00")).unwrap(),
+        );
         assert!(tracing(1.0).begin(&headers).is_none(), "so does one that is not");
         assert!(Tracing::off().begin(&headers).is_none());
         let tenth = tracing(0.1);

@@ -137,7 +137,11 @@ fn answer(batch: &mut Batch, engine: &mut dyn Engine, shard: &Shard) {
     let scored = match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(())) if batch.scores.len() == batch.waiting.len() => true,
         Ok(Ok(())) => {
-            tracing::error!(rows = batch.waiting.len(), scores = batch.scores.len(), "the model gave another number of scores");
+            tracing::error!(
+                rows = batch.waiting.len(),
+                scores = batch.scores.len(),
+                "the model gave another number of scores"
+            );
             false
         }
         Ok(Err(error)) => {
@@ -150,13 +154,21 @@ fn answer(batch: &mut Batch, engine: &mut dyn Engine, shard: &Shard) {
         }
     };
     for (index, sender) in batch.waiting.drain(..).enumerate() {
-        let score = if scored { probability(batch.scores[index]) } else { Err(Failure::Engine) };
+        let score = if scored {
+            probability(batch.scores[index])
+        } else {
+            Err(Failure::Engine)
+        };
         let _ = sender.send(score);
     }
 }
 
 fn probability(score: f32) -> Score {
-    if (0.0..=1.0).contains(&score) { Ok(score) } else { Err(Failure::NotAProbability) }
+    if (0.0..=1.0).contains(&score) {
+        Ok(score)
+    } else {
+        Err(Failure::NotAProbability)
+    }
 }
 
 #[cfg(test)]

@@ -24,7 +24,9 @@ pub struct Rejection {
 
 impl From<Problem> for Rejection {
     fn from(problem: Problem) -> Self {
-        Self { problems: vec![problem] }
+        Self {
+            problems: vec![problem],
+        }
     }
 }
 
@@ -35,15 +37,25 @@ pub fn parse_row(schema: &Schema, body: &[u8], row: &mut [f32]) -> Result<(), Re
     }
     let mut problems = Vec::new();
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let visitor = Row { schema, row, problems: &mut problems };
-    let outcome = deserializer.deserialize_map(visitor).and_then(|seen| deserializer.end().map(|()| seen));
+    let visitor = Row {
+        schema,
+        row,
+        problems: &mut problems,
+    };
+    let outcome = deserializer
+        .deserialize_map(visitor)
+        .and_then(|seen| deserializer.end().map(|()| seen));
     let seen = outcome.map_err(|error| fatal(body, &error))?;
     for (index, field) in schema.fields().iter().enumerate() {
         if seen & (1 << index) == 0 {
             problems.push(Problem::Missing(field.name));
         }
     }
-    if problems.is_empty() { Ok(()) } else { Err(Rejection { problems }) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(Rejection { problems })
+    }
 }
 
 fn fatal(body: &[u8], error: &serde_json::Error) -> Problem {
@@ -54,7 +66,10 @@ fn fatal(body: &[u8], error: &serde_json::Error) -> Problem {
         Category::Data => Problem::NotAnObject,
         Category::Syntax | Category::Eof | Category::Io => {
             let words = text.split(" at line ").next().unwrap_or_default();
-            Problem::NotJson { at: offset(body, error.line(), error.column()), error: words.to_owned() }
+            Problem::NotJson {
+                at: offset(body, error.line(), error.column()),
+                error: words.to_owned(),
+            }
         }
     }
 }
@@ -82,7 +97,10 @@ impl<'de> Visitor<'de> for Row<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<u64, A::Error> {
         let (mut seen, mut expected, mut count) = (0_u64, 0, 0);
-        while let Some(found) = map.next_key_seed(Key { schema: self.schema, expected })? {
+        while let Some(found) = map.next_key_seed(Key {
+            schema: self.schema,
+            expected,
+        })? {
             count += 1;
             if count > MAX_FIELDS {
                 return Err(A::Error::custom(TOO_MANY));

@@ -18,13 +18,19 @@ pub enum Input {
 impl Input {
     /// A whole number; long ones lose their digits.
     pub fn integer(value: i64) -> Self {
-        if value.unsigned_abs() < 1_000_000_000_000 { Self::Number(value.into()) } else { Self::Kind("<number>") }
+        if value.unsigned_abs() < 1_000_000_000_000 {
+            Self::Number(value.into())
+        } else {
+            Self::Kind("<number>")
+        }
     }
 
     /// A float; large ones lose their digits.
     pub fn float(value: f64) -> Self {
         let small = value.abs() < 1e12;
-        serde_json::Number::from_f64(value).filter(|_| small).map_or(Self::Kind("<number>"), Self::Number)
+        serde_json::Number::from_f64(value)
+            .filter(|_| small)
+            .map_or(Self::Kind("<number>"), Self::Number)
     }
 
     fn to_json(&self) -> Value {
@@ -90,16 +96,37 @@ impl Problem {
             Self::NotJson { at, error } => json!({
                 "type": "json_invalid", "loc": ["body", at], "msg": "JSON decode error", "input": {}, "ctx": {"error": error},
             }),
-            Self::NotAnObject => {
-                entry("model_attributes_type", json!(["body"]), "Input should be a valid dictionary", Value::from("<value>"))
-            }
-            Self::TooDeep => entry("recursion_loop", json!(["body"]), "Input should not be nested deeper than 8 levels", object()),
-            Self::TooManyFields => entry("too_long", json!(["body"]), "Input should have at most 256 fields", object()),
+            Self::NotAnObject => entry(
+                "model_attributes_type",
+                json!(["body"]),
+                "Input should be a valid dictionary",
+                Value::from("<value>"),
+            ),
+            Self::TooDeep => entry(
+                "recursion_loop",
+                json!(["body"]),
+                "Input should not be nested deeper than 8 levels",
+                object(),
+            ),
+            Self::TooManyFields => entry(
+                "too_long",
+                json!(["body"]),
+                "Input should have at most 256 fields",
+                object(),
+            ),
             Self::Missing(field) => entry("missing", json!(["body", field]), "Field required", object()),
-            Self::Duplicate(field) => {
-                entry("duplicate_field", json!(["body", field]), "Field should occur only once", object())
-            }
-            Self::Invalid { field, code, message, input } => entry(code, json!(["body", field]), message, input.to_json()),
+            Self::Duplicate(field) => entry(
+                "duplicate_field",
+                json!(["body", field]),
+                "Field should occur only once",
+                object(),
+            ),
+            Self::Invalid {
+                field,
+                code,
+                message,
+                input,
+            } => entry(code, json!(["body", field]), message, input.to_json()),
         }
     }
 }

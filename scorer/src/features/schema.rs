@@ -61,10 +61,21 @@ const MODEL_INPUTS: [(&str, Kind); 15] = [
 impl Schema {
     /// The card-payment request: 21 fields, 15 of them inputs of the model.
     pub fn card_payment() -> Self {
-        let plain = NOT_FOR_THE_MODEL.iter().map(|&(name, kind)| Field { name, kind, column: None });
+        let plain = NOT_FOR_THE_MODEL.iter().map(|&(name, kind)| Field {
+            name,
+            kind,
+            column: None,
+        });
         let inputs = MODEL_INPUTS.iter().enumerate();
-        let inputs = inputs.map(|(column, &(name, kind))| Field { name, kind, column: Some(column) });
-        Self { fields: plain.chain(inputs).collect(), width: MODEL_INPUTS.len() }
+        let inputs = inputs.map(|(column, &(name, kind))| Field {
+            name,
+            kind,
+            column: Some(column),
+        });
+        Self {
+            fields: plain.chain(inputs).collect(),
+            width: MODEL_INPUTS.len(),
+        }
     }
 
     /// All fields, in the order that clients usually send.
@@ -102,7 +113,10 @@ mod tests {
         let inputs: Vec<_> = schema.inputs().collect();
         assert_eq!(inputs[0], "TX_AMOUNT");
         assert_eq!(inputs[14], "TERMINAL_ID_RISK_30DAY_WINDOW");
-        assert!(schema.fields().len() <= 64, "seen fields are kept in one 64-bit word");
+        assert!(
+            schema.fields().len() <= 64,
+            "seen fields are kept in one 64-bit word"
+        );
     }
 
     #[test]

@@ -4,11 +4,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::{
-    datetime::is_datetime,
-    problem::Input,
-    schema::Kind,
-};
+use super::{datetime::is_datetime, problem::Input, schema::Kind};
 
 /// How deep a value may nest before the request is refused.
 pub const MAX_DEPTH: usize = 8;
@@ -50,7 +46,11 @@ impl ValueVisitor {
     fn whole(&self, value: f64, input: Input) -> Result<f64, Wrong> {
         match self.0 {
             Kind::Flag if value == 0.0 || value == 1.0 => Ok(value),
-            Kind::Flag => Err(Wrong { code: "literal_error", message: "Input should be 0 or 1", input }),
+            Kind::Flag => Err(Wrong {
+                code: "literal_error",
+                message: "Input should be 0 or 1",
+                input,
+            }),
             Kind::Float => finite(value, input),
             Kind::Integer => Ok(value),
             Kind::DateTime => Err(self.wrong_type(input)),
@@ -62,7 +62,11 @@ fn finite(value: f64, input: Input) -> Result<f64, Wrong> {
     if (value as f32).is_finite() {
         return Ok(value);
     }
-    Err(Wrong { code: "finite_number", message: "Input should be a finite 32-bit number", input })
+    Err(Wrong {
+        code: "finite_number",
+        message: "Input should be a finite 32-bit number",
+        input,
+    })
 }
 
 impl<'de> Visitor<'de> for ValueVisitor {
@@ -95,7 +99,9 @@ impl<'de> Visitor<'de> for ValueVisitor {
         Ok(match self.0 {
             Kind::Float => finite(value, input),
             Kind::DateTime => Err(self.wrong_type(input)),
-            Kind::Integer | Kind::Flag if value.fract() == 0.0 && value.abs() < i64::MAX as f64 => self.whole(value, input),
+            Kind::Integer | Kind::Flag if value.fract() == 0.0 && value.abs() < i64::MAX as f64 => {
+                self.whole(value, input)
+            }
             Kind::Integer | Kind::Flag => Err(Wrong {
                 code: "int_from_float",
                 message: "Input should be a valid integer, got a number with a fractional part",

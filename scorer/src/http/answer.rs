@@ -20,7 +20,9 @@ const MAX_LISTED: usize = 64;
 pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
 }
 
@@ -31,15 +33,25 @@ pub fn detail(status: StatusCode, sentence: &str) -> Answer {
 
 /// 422 with every finding.
 pub fn unprocessable(rejection: &Rejection) -> Answer {
-    let findings: Vec<Value> = rejection.problems.iter().take(MAX_LISTED).map(Problem::to_json).collect();
-    json(StatusCode::UNPROCESSABLE_ENTITY, json!({"detail": findings}).to_string())
+    let findings: Vec<Value> = rejection
+        .problems
+        .iter()
+        .take(MAX_LISTED)
+        .map(Problem::to_json)
+        .collect();
+    json(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        json!({"detail": findings}).to_string(),
+    )
 }
 
 /// 503 that says why nothing is served.
 pub fn unavailable(reason: &str, message: &str) -> Answer {
     let body = json!({"detail": message, "reason": reason}).to_string();
     let mut answer = json(StatusCode::SERVICE_UNAVAILABLE, body);
-    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    answer
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     answer
 }
 
@@ -49,7 +61,11 @@ pub fn unavailable(reason: &str, message: &str) -> Answer {
 pub fn prediction(decision: Decision, score: Option<f32>, version: &str) -> Answer {
     use std::fmt::Write as _;
     let mut body = String::with_capacity(128 + version.len());
-    body.push_str(if decision == Decision::Block { "{\"is_fraud\":true" } else { "{\"is_fraud\":false" });
+    body.push_str(if decision == Decision::Block {
+        "{\"is_fraud\":true"
+    } else {
+        "{\"is_fraud\":false"
+    });
     let _ = match score {
         Some(score) => write!(body, ",\"fraud_probability\":{score}"),
         None => write!(body, ",\"fraud_probability\":null,\"model_error\":true"),
@@ -75,17 +91,26 @@ mod tests {
         for score in [0.0, 1.0, 1e-38, 0.1, 0.333_333_34] {
             let body = body_of(prediction(Decision::Review, Some(score), "\"v1\""));
             assert_eq!(body["fraud_probability"].as_f64().unwrap() as f32, score);
-            assert_eq!((&body["is_fraud"], &body["decision"]), (&json!(false), &json!("review")));
+            assert_eq!(
+                (&body["is_fraud"], &body["decision"]),
+                (&json!(false), &json!("review"))
+            );
             assert_eq!(body["model_version"], "v1");
             assert!(body.get("model_error").is_none());
         }
-        assert_eq!(body_of(prediction(Decision::Block, Some(0.9), "\"v1\""))["is_fraud"], true);
+        assert_eq!(
+            body_of(prediction(Decision::Block, Some(0.9), "\"v1\""))["is_fraud"],
+            true
+        );
     }
 
     #[test]
     fn a_failed_model_is_said_so() {
         let body = body_of(prediction(Decision::Block, None, "\"v1\""));
-        assert_eq!((&body["is_fraud"], &body["model_error"]), (&json!(true), &json!(true)));
+        assert_eq!(
+            (&body["is_fraud"], &body["model_error"]),
+            (&json!(true), &json!(true))
+        );
         assert!(body["fraud_probability"].is_null());
     }
 }

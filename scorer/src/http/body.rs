@@ -14,12 +14,19 @@ use crate::metrics::RequestError;
 const MAX_DISCARDED: u64 = 16 * 1024 * 1024;
 
 /// The whole body, or why there is none.
-pub async fn read(headers: &HeaderMap, body: Incoming, limit: usize, within: Duration) -> Result<Bytes, RequestError> {
+pub async fn read(
+    headers: &HeaderMap,
+    body: Incoming,
+    limit: usize,
+    within: Duration,
+) -> Result<Bytes, RequestError> {
     let encoding = headers.get(header::CONTENT_ENCODING);
     if encoding.is_some_and(|e| !e.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(RequestError::Encoding);
     }
-    timeout(within, collect(body, limit)).await.unwrap_or(Err(RequestError::BodyTimeout))
+    timeout(within, collect(body, limit))
+        .await
+        .unwrap_or(Err(RequestError::BodyTimeout))
 }
 
 async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, RequestError> {

@@ -20,12 +20,17 @@ pub fn public_routes(state: Arc<State>) -> Router {
 
 /// Routes of the admin port.
 pub fn admin_routes(state: Arc<State>) -> Router {
-    let admin = probes().route("/metrics", get(metrics)).route("/model", get(model));
+    let admin = probes()
+        .route("/metrics", get(metrics))
+        .route("/model", get(model));
     admin.fallback(not_found).with_state(state)
 }
 
 fn probes() -> Router<Arc<State>> {
-    Router::new().route("/livez", get(live)).route("/readyz", get(ready)).route("/health", get(health))
+    Router::new()
+        .route("/livez", get(live))
+        .route("/readyz", get(ready))
+        .route("/health", get(health))
 }
 
 async fn live() -> Json<Value> {
@@ -69,7 +74,10 @@ async fn model(Shared(state): Shared<Arc<State>>) -> Response {
 
 async fn metrics(Shared(state): Shared<Arc<State>>) -> impl IntoResponse {
     let page = state.metrics().render(state.is_ready());
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page)
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        page,
+    )
 }
 
 async fn not_found() -> Response {

@@ -59,7 +59,16 @@ impl<S> Guarded<S> {
         phase.set(Phase::Head);
         let deadline = Instant::now() + patience.head;
         let alarm = Box::pin(sleep_until(deadline));
-        Self { stream, phase, seen: Phase::Head, deadline, patience, alarm, stalled: None, shard }
+        Self {
+            stream,
+            phase,
+            seen: Phase::Head,
+            deadline,
+            patience,
+            alarm,
+            stalled: None,
+            shard,
+        }
     }
 
     fn enter(&mut self, phase: Phase) {
@@ -97,7 +106,11 @@ impl<S> Guarded<S> {
     }
 
     /// Passes a write's outcome on, and fails when nothing could be written for too long.
-    fn poll_progress<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn poll_progress<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        outcome: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
             self.stalled = None;
             return outcome;
@@ -110,7 +123,11 @@ impl<S> Guarded<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         match Pin::new(&mut self.stream).poll_read(cx, buf) {
             Poll::Ready(outcome) => {
@@ -161,8 +178,11 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Patience =
-        Patience { head: Duration::from_secs(5), idle: Duration::from_secs(120), write: Duration::from_secs(10) };
+    const PATIENCE: Patience = Patience {
+        head: Duration::from_secs(5),
+        idle: Duration::from_secs(120),
+        write: Duration::from_secs(10),
+    };
 
     fn connection() -> (DuplexStream, Guarded<DuplexStream>, Rc<Cell<Phase>>) {
         let (client, server) = duplex(64);
@@ -225,6 +245,9 @@ mod tests {
         let (_client, mut guarded, _) = connection();
         let start = Instant::now();
         let error = guarded.write_all(&[0; 65]).await.unwrap_err();
-        assert_eq!((error.kind(), start.elapsed().as_secs()), (io::ErrorKind::TimedOut, 10));
+        assert_eq!(
+            (error.kind(), start.elapsed().as_secs()),
+            (io::ErrorKind::TimedOut, 10)
+        );
     }
 }

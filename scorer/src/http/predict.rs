@@ -42,7 +42,11 @@ impl Serving {
     /// Puts a model into service.
     pub fn new(batcher: Batcher, policy: Policy) -> Self {
         let version = serde_json::Value::from(policy.version.as_str()).to_string();
-        Self { batcher, policy, version }
+        Self {
+            batcher,
+            policy,
+            version,
+        }
     }
 }
 
@@ -66,10 +70,16 @@ pub async fn predict(worker: &Worker, request: Request<Incoming>) -> Outcome {
     match score(worker, &serving, &body).await {
         Ok((decision, score)) => {
             worker.shard().answered(decision, score, start.elapsed());
-            (answer::prediction(decision, score, &serving.version), Some(decision))
+            (
+                answer::prediction(decision, score, &serving.version),
+                Some(decision),
+            )
         }
         Err(rejection) => {
-            let kind = rejection.problems.first().map_or(RequestError::InvalidRequest, |p| p.kind());
+            let kind = rejection
+                .problems
+                .first()
+                .map_or(RequestError::InvalidRequest, |p| p.kind());
             worker.shard().refused_request(kind);
             (answer::unprocessable(&rejection), None)
         }
@@ -86,7 +96,10 @@ async fn score(
     serving: &Rc<Serving>,
     body: &[u8],
 ) -> Result<(Decision, Option<f32>), Rejection> {
-    let scored = serving.batcher.score(|row| parse_row(worker.schema(), body, row)).await?;
+    let scored = serving
+        .batcher
+        .score(|row| parse_row(worker.schema(), body, row))
+        .await?;
     Ok(match scored {
         Ok(score) => (serving.policy.thresholds.decide(score), Some(score)),
         Err(_) => (serving.policy.on_model_error, None),
@@ -102,22 +115,29 @@ fn refuse(worker: &Worker, error: RequestError) -> Outcome {
             let sentence = format!("the body has more than {} bytes", worker.limits().body);
             answer::detail(StatusCode::PAYLOAD_TOO_LARGE, &sentence)
         }
-        RequestError::BodyTimeout => answer::detail(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"),
-        RequestError::BodyAborted => answer::detail(StatusCode::BAD_REQUEST, "the body ended early"),
-        RequestError::Encoding => {
-            answer::detail(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send the body without Content-Encoding")
+        RequestError::BodyTimeout => {
+            answer::detail(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")
         }
+        RequestError::BodyAborted => answer::detail(StatusCode::BAD_REQUEST, "the body ended early"),
+        RequestError::Encoding => answer::detail(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "send the body without Content-Encoding",
+        ),
         RequestError::InvalidJson | RequestError::InvalidRequest => {
             answer::detail(StatusCode::UNPROCESSABLE_ENTITY, "the request cannot be read")
         }
     };
     match error {
         RequestError::Method => {
-            answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+            answer
+                .headers_mut()
+                .insert(header::ALLOW, HeaderValue::from_static("POST"));
         }
         // The rest of the body may still be on its way.
         RequestError::TooLarge | RequestError::BodyTimeout | RequestError::BodyAborted => {
-            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            answer
+                .headers_mut()
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         _ => {}
     }

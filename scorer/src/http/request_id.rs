@@ -17,12 +17,16 @@ pub struct RequestIds {
 impl RequestIds {
     /// Different seeds give different ids.
     pub fn new(seed: u64) -> Self {
-        Self { state: Cell::new(seed) }
+        Self {
+            state: Cell::new(seed),
+        }
     }
 
     /// The id of a request.
     pub fn of(&self, headers: &HeaderMap) -> HeaderValue {
-        let given = headers.get(REQUEST_ID).filter(|value| is_harmless(value.as_bytes()));
+        let given = headers
+            .get(REQUEST_ID)
+            .filter(|value| is_harmless(value.as_bytes()));
         given.cloned().unwrap_or_else(|| self.next())
     }
 
@@ -69,14 +73,19 @@ mod tests {
         for id in [&b""[..], b"a b", b"<script>", b"\xc3\xa9", long.as_bytes()] {
             let ours = id_for(id);
             let ours = ours.to_str().unwrap();
-            assert!(ours.len() == 16 && ours.bytes().all(|b| b.is_ascii_hexdigit()), "{ours}");
+            assert!(
+                ours.len() == 16 && ours.bytes().all(|b| b.is_ascii_hexdigit()),
+                "{ours}"
+            );
         }
     }
 
     #[test]
     fn ids_do_not_repeat() {
         let ids = RequestIds::new(7);
-        let mut seen: Vec<_> = (0..1000).map(|_| ids.of(&HeaderMap::new()).to_str().unwrap().to_owned()).collect();
+        let mut seen: Vec<_> = (0..1000)
+            .map(|_| ids.of(&HeaderMap::new()).to_str().unwrap().to_owned())
+            .collect();
         seen.sort_unstable();
         seen.dedup();
         assert_eq!(seen.len(), 1000);

@@ -189,7 +189,11 @@ where
 {
     let _ = stream.set_nodelay(true);
     let limits = site.limits;
-    let patience = Patience { head: limits.head_timeout, idle: limits.idle_timeout, write: limits.write_timeout };
+    let patience = Patience {
+        head: limits.head_timeout,
+        idle: limits.idle_timeout,
+        write: limits.write_timeout,
+    };
     let phase = Rc::new(Cell::new(Phase::Head));
     let guarded = Guarded::new(stream, Rc::clone(&phase), patience, Arc::clone(&site.shard));
     let (shard, gate) = (Arc::clone(&site.shard), site.gate.clone());
@@ -203,7 +207,9 @@ where
                 answer::detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").map(Either::Left)
             });
             if *gate.borrow() != Gate::Open {
-                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                answer
+                    .headers_mut()
+                    .insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             phase.set(Phase::Idle);
             Ok::<_, Infallible>(answer)
@@ -211,7 +217,11 @@ where
     });
     let mut builder = http1::Builder::new();
     // Deadlines are the guarded stream's business: hyper's own would close idle connections too.
-    builder.timer(TokioTimer::new()).header_read_timeout(None).max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD_BYTES);
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD_BYTES);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(guarded), service));
     tokio::select! {
         biased;

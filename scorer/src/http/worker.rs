@@ -1,12 +1,6 @@
 //! One serving thread: a runtime, a listener, an engine and a queue of its own.
 
-use std::{
-    cell::RefCell,
-    io,
-    rc::Rc,
-    sync::Arc,
-    time::Instant,
-};
+use std::{cell::RefCell, io, rc::Rc, sync::Arc, time::Instant};
 
 use axum::Router;
 use http::{HeaderValue, Request, Response};
@@ -58,7 +52,13 @@ pub struct Worker {
 
 impl Worker {
     /// A worker without a model: it answers 503 until one is installed.
-    pub fn new(index: usize, limits: Limits, state: Arc<State>, metrics: Arc<crate::metrics::Metrics>, tracing: Tracing) -> Self {
+    pub fn new(
+        index: usize,
+        limits: Limits,
+        state: Arc<State>,
+        metrics: Arc<crate::metrics::Metrics>,
+        tracing: Tracing,
+    ) -> Self {
         Self {
             index,
             schema: Schema::card_payment(),
@@ -127,7 +127,9 @@ pub fn run(
     gate: watch::Receiver<Gate>,
     install: oneshot::Receiver<Install>,
 ) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let worker = Rc::new(worker());
     let site = Site {
         limits: worker.limits,
@@ -150,10 +152,14 @@ pub fn run(
 }
 
 async fn put_into_service(worker: Rc<Worker>, install: oneshot::Receiver<Install>) {
-    let Ok(Install { engine, policy, done }) = install.await else { return };
+    let Ok(Install { engine, policy, done }) = install.await else {
+        return;
+    };
     let start = Instant::now();
     let batcher = Batcher::start(engine, Arc::clone(&worker.shard));
-    worker.serving.replace(Some(Rc::new(Serving::new(batcher, policy))));
+    worker
+        .serving
+        .replace(Some(Rc::new(Serving::new(batcher, policy))));
     tracing::debug!(worker = worker.index, took = ?start.elapsed(), "model in service");
     let _ = done.send(());
 }

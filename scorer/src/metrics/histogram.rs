@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Upper bounds of the answer time, in seconds.
-pub const DURATION_BOUNDS: [f64; 12] = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
+pub const DURATION_BOUNDS: [f64; 12] = [
+    0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
+];
 
 /// Upper bounds of the score: with +Inf the 12 bins of the reference histogram that a model carries.
 pub const SCORE_BOUNDS: [f64; 11] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 0.95];
@@ -21,9 +23,13 @@ pub struct Histogram {
 impl Histogram {
     /// Counts a value of at least zero. The order of the bounds is ascending; there are fewer than 13.
     pub fn observe(&self, bounds: &[f64], value: f64) {
-        let bin = bounds.iter().position(|bound| value <= *bound).unwrap_or(bounds.len());
+        let bin = bounds
+            .iter()
+            .position(|bound| value <= *bound)
+            .unwrap_or(bounds.len());
         self.bins[bin].fetch_add(1, Ordering::Relaxed);
-        self.nanos.fetch_add((value * 1e9).round() as u64, Ordering::Relaxed);
+        self.nanos
+            .fetch_add((value * 1e9).round() as u64, Ordering::Relaxed);
     }
 }
 
@@ -72,7 +78,10 @@ mod tests {
         let mut totals = Totals::default();
         totals.add(&histogram);
         let counts = totals.cumulative(&SCORE_BOUNDS);
-        assert_eq!((counts.len(), counts[0], counts[1], counts[10], counts[11]), (12, 2, 3, 4, 5));
+        assert_eq!(
+            (counts.len(), counts[0], counts[1], counts[10], counts[11]),
+            (12, 2, 3, 4, 5)
+        );
         assert!((totals.sum() - 1.9521).abs() < 1e-9);
     }
 }

@@ -56,10 +56,15 @@ pub async fn fetch(arguments: &FetchArgs) -> Result<String, FetchError> {
         tracing::info!("the file is there already");
         return Ok(sha256.clone());
     }
-    let attempts = retry::run(arguments.retries, || attempt(arguments, &source, sha256.as_deref()));
+    let attempts = retry::run(arguments.retries, || {
+        attempt(arguments, &source, sha256.as_deref())
+    });
     match timeout(arguments.timeout, attempts).await {
         Ok(outcome) => outcome,
-        Err(_) => fail(FetchReason::Timeout, format!("{} did not arrive within {:?}", source, arguments.timeout)),
+        Err(_) => fail(
+            FetchReason::Timeout,
+            format!("{} did not arrive within {:?}", source, arguments.timeout),
+        ),
     }
 }
 
@@ -84,7 +89,10 @@ async fn attempt(arguments: &FetchArgs, source: &Source, sha256: Option<&str>) -
 /// One line, short enough for a container's status.
 fn line_of(error: &FetchError) -> String {
     let text = error.to_string();
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(1000).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(1000)
+        .collect()
 }
 
 fn note(log: &Path, line: &str) {

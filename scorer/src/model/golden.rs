@@ -21,24 +21,44 @@ pub struct Golden {
 impl Golden {
     /// Reads `{"rows", "features", "data"}`; data is base64 of little-endian floats, the expected probability last in each row.
     pub fn parse(value: &Value) -> Result<Self, String> {
-        let number = |key: &str| value.get(key).and_then(Value::as_u64).ok_or_else(|| format!("`{key}` is no number"));
+        let number = |key: &str| {
+            value
+                .get(key)
+                .and_then(Value::as_u64)
+                .ok_or_else(|| format!("`{key}` is no number"))
+        };
         let (count, width) = (number("rows")?, number("features")?);
         if !(1..=MAX_ROWS).contains(&count) || !(1..=MAX_ROWS).contains(&width) {
             return Err(format!("rows and features must be 1..={MAX_ROWS}"));
         }
-        let text = value.get("data").and_then(Value::as_str).ok_or("`data` is no text")?;
-        let bytes = STANDARD.decode(text).map_err(|error| format!("`data` is no base64: {error}"))?;
+        let text = value
+            .get("data")
+            .and_then(Value::as_str)
+            .ok_or("`data` is no text")?;
+        let bytes = STANDARD
+            .decode(text)
+            .map_err(|error| format!("`data` is no base64: {error}"))?;
         let (count, width) = (count as usize, width as usize);
         let wanted = count * (width + 1) * 4;
         if bytes.len() != wanted {
-            return Err(format!("`data` has {} bytes, {count} rows of {width} features need {wanted}", bytes.len()));
+            return Err(format!(
+                "`data` has {} bytes, {count} rows of {width} features need {wanted}",
+                bytes.len()
+            ));
         }
         let (chunks, _) = bytes.as_chunks::<4>();
         let floats: Vec<f32> = chunks.iter().map(|c| f32::from_le_bytes(*c)).collect();
-        let mut golden = Self { width, rows: Vec::new(), expected: Vec::new() };
+        let mut golden = Self {
+            width,
+            rows: Vec::new(),
+            expected: Vec::new(),
+        };
         for (index, row) in floats.chunks_exact(width + 1).enumerate() {
             if !(0.0..=1.0).contains(&row[width]) {
-                return Err(format!("row {index} expects {}, which is no probability", row[width]));
+                return Err(format!(
+                    "row {index} expects {}, which is no probability",
+                    row[width]
+                ));
             }
             golden.rows.extend_from_slice(&row[..width]);
             golden.expected.push(row[width]);
@@ -71,12 +91,22 @@ impl Golden {
     fn replay_by(&self, engine: &mut dyn Engine, size: usize) -> Result<f32, String> {
         let mut worst = 0.0_f32;
         let mut scores = Vec::new();
-        let batches = self.rows.chunks(self.width * size).zip(self.expected.chunks(size)).enumerate();
+        let batches = self
+            .rows
+            .chunks(self.width * size)
+            .zip(self.expected.chunks(size))
+            .enumerate();
         for (batch, (rows, expected)) in batches {
             scores.clear();
-            engine.score(rows, &mut scores).map_err(|error| format!("the model failed: {error}"))?;
+            engine
+                .score(rows, &mut scores)
+                .map_err(|error| format!("the model failed: {error}"))?;
             if scores.len() != expected.len() {
-                return Err(format!("the model gave {} scores for {} rows", scores.len(), expected.len()));
+                return Err(format!(
+                    "the model gave {} scores for {} rows",
+                    scores.len(),
+                    expected.len()
+                ));
             }
             for (offset, (score, expected)) in scores.iter().zip(expected).enumerate() {
                 let difference = (score - expected).abs();

@@ -77,12 +77,20 @@ fn walk(bytes: &[u8]) -> Result<Outline, Refusal> {
             8 => opset(field.bytes()?)?,
             14 => {
                 let (key, value) = entry(field.bytes()?)?;
-                if outline.metadata.insert(key.to_owned(), value.to_owned()).is_some() {
+                if outline
+                    .metadata
+                    .insert(key.to_owned(), value.to_owned())
+                    .is_some()
+                {
                     return refuse(format!("metadata key {key} occurs twice"));
                 }
             }
             20 => return refuse("the file holds a training graph; export the model for inference only"),
-            25 => return refuse("the file holds model-local functions; inline them before the export (onnx.inliner)"),
+            25 => {
+                return refuse(
+                    "the file holds model-local functions; inline them before the export (onnx.inliner)",
+                );
+            }
             _ => {}
         }
     }

@@ -1,17 +1,10 @@
 //! From a path to engines that may serve: read, look inside, compare, replay, warm up. Runs off the serving threads.
 
-use std::{
-    fs::File,
-    io::Read,
-    path::Path,
-};
+use std::{fs::File, io::Read, path::Path};
 
 use sha2::{Digest, Sha256};
 
-use super::{
-    Metadata, ModelError, OnnxEngine, Outline, Reason, Runtime, ValueType, inspect,
-    session::Shape,
-};
+use super::{Metadata, ModelError, OnnxEngine, Outline, Reason, Runtime, ValueType, inspect, session::Shape};
 use crate::{
     engine::{Engine, MAX_BATCH},
     features::Schema,
@@ -58,19 +51,37 @@ pub fn verify(path: &Path, schema: &Schema) -> Result<Verified, ModelError> {
         column: metadata.output.column,
     };
     if metadata.golden.width() != schema.width() {
-        let message = format!("golden vectors have {} features, the request {}", metadata.golden.width(), schema.width());
+        let message = format!(
+            "golden vectors have {} features, the request {}",
+            metadata.golden.width(),
+            schema.width()
+        );
         return Err(ModelError::new(Reason::MetadataInvalid, message));
     }
-    let sha256 = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
-    Ok(Verified { bytes, sha256, outline, metadata, shape })
+    let sha256 = Sha256::digest(&bytes)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    Ok(Verified {
+        bytes,
+        sha256,
+        outline,
+        metadata,
+        shape,
+    })
 }
 
 /// Makes `count` engines, replays the golden vectors on each and warms it up.
 pub fn load(runtime: &Runtime, model: &Verified, count: usize) -> Result<Loaded, ModelError> {
-    let mut loaded = Loaded { engines: Vec::with_capacity(count), golden_difference: 0.0 };
+    let mut loaded = Loaded {
+        engines: Vec::with_capacity(count),
+        golden_difference: 0.0,
+    };
     for _ in 0..count {
         let mut engine = runtime.engine(&model.bytes, &model.shape)?;
-        engine.settle().map_err(|error| ModelError::new(Reason::UnsupportedOutputs, error.to_string()))?;
+        engine
+            .settle()
+            .map_err(|error| ModelError::new(Reason::UnsupportedOutputs, error.to_string()))?;
         let replay = model.metadata.golden.replay(&mut engine);
         let difference = replay.map_err(|message| {
             let advice = "the file is not what the trainer checked: export and publish it again";
@@ -84,18 +95,25 @@ pub fn load(runtime: &Runtime, model: &Verified, count: usize) -> Result<Loaded,
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
-    let unreadable = |what: String| ModelError::new(Reason::ModelUnreadable, format!("{}: {what}", path.display()));
+    let unreadable =
+        |what: String| ModelError::new(Reason::ModelUnreadable, format!("{}: {what}", path.display()));
     let file = File::open(path).map_err(|error| unreadable(error.to_string()))?;
     let size = file.metadata().map_err(|error| unreadable(error.to_string()))?;
     if !size.is_file() {
         return Err(unreadable("this is no file".to_owned()));
     }
-    let too_large = || unreadable(format!("the file has more than {MAX_FILE_BYTES} bytes, no fraud model needs that"));
+    let too_large = || {
+        unreadable(format!(
+            "the file has more than {MAX_FILE_BYTES} bytes, no fraud model needs that"
+        ))
+    };
     if size.len() > MAX_FILE_BYTES {
         return Err(too_large());
     }
     let mut bytes = Vec::with_capacity(size.len() as usize);
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| unreadable(error.to_string()))?;
+    file.take(MAX_FILE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| unreadable(error.to_string()))?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(too_large());
     }
@@ -118,7 +136,11 @@ fn input(outline: &Outline, width: usize) -> Result<String, ModelError> {
         },
         ValueType::Tensor(_) | ValueType::Container | ValueType::Other => false,
     };
-    if fits { Ok(name.clone()) } else { refuse(format!("`{name}` {kind}")) }
+    if fits {
+        Ok(name.clone())
+    } else {
+        refuse(format!("`{name}` {kind}"))
+    }
 }
 
 fn output(outline: &Outline, metadata: &Metadata) -> Result<String, ModelError> {
@@ -126,18 +148,26 @@ fn output(outline: &Outline, metadata: &Metadata) -> Result<String, ModelError> 
     let refuse = |message: String| Err(ModelError::new(Reason::UnsupportedOutputs, message));
     let Some((_, kind)) = outline.outputs.iter().find(|(n, _)| n == name) else {
         let names: Vec<_> = outline.outputs.iter().map(|(n, _)| n.as_str()).collect();
-        return refuse(format!("the model has no output `{name}`; it has {}", names.join(", ")));
+        return refuse(format!(
+            "the model has no output `{name}`; it has {}",
+            names.join(", ")
+        ));
     };
     match kind {
-        ValueType::Container => {
-            refuse(format!("output `{name}` is a sequence of maps; export the model with zipmap=False"))
-        }
+        ValueType::Container => refuse(format!(
+            "output `{name}` is a sequence of maps; export the model with zipmap=False"
+        )),
         ValueType::Tensor(tensor) if tensor.is_float() => match tensor.shape.as_deref() {
             None | Some([_, None]) => Ok(name.clone()),
             Some([_, Some(columns)]) if *columns > column as i64 => Ok(name.clone()),
-            Some(_) => refuse(format!("output `{name}` is {kind}, float32[N,{}] is needed", column + 1)),
+            Some(_) => refuse(format!(
+                "output `{name}` is {kind}, float32[N,{}] is needed",
+                column + 1
+            )),
         },
-        ValueType::Tensor(_) | ValueType::Other => refuse(format!("output `{name}` is {kind}, float32 is needed")),
+        ValueType::Tensor(_) | ValueType::Other => {
+            refuse(format!("output `{name}` is {kind}, float32 is needed"))
+        }
     }
 }
 
@@ -148,7 +178,9 @@ fn warm_up(engine: &mut OnnxEngine, width: usize) -> Result<(), ModelError> {
         for _ in 0..WARM_UP_RUNS {
             scores.clear();
             let run = engine.score(&rows[..size * width], &mut scores);
-            run.map_err(|error| ModelError::new(Reason::NotOnnx, format!("the model fails on zeros: {error}")))?;
+            run.map_err(|error| {
+                ModelError::new(Reason::NotOnnx, format!("the model fails on zeros: {error}"))
+            })?;
         }
     }
     Ok(())

@@ -80,19 +80,32 @@ impl Metadata {
         let card: Card = json(entries, "model")?;
         for (field, text) in [("name", &card.name), ("version", &card.version)] {
             if text.is_empty() || text.len() > MAX_TEXT {
-                return Err(invalid("model", format!("{field} must have 1 to {MAX_TEXT} bytes")));
+                return Err(invalid(
+                    "model",
+                    format!("{field} must have 1 to {MAX_TEXT} bytes"),
+                ));
             }
         }
         let features: Vec<Feature> = json(entries, "features")?;
         let output = match optional::<Output>(entries, "output")? {
             Some(output) => output,
-            None => Output { tensor: "probabilities".to_owned(), column: 1 },
+            None => Output {
+                tensor: "probabilities".to_owned(),
+                column: 1,
+            },
         };
         let thresholds = optional::<Bands>(entries, "thresholds")?;
         let thresholds = thresholds.map(|b| Thresholds::new(b.review, b.block)).transpose();
         let thresholds = thresholds.map_err(|error| invalid("thresholds", error))?;
         let golden = Golden::parse(&json(entries, "golden")?).map_err(|error| invalid("golden", error))?;
-        Ok(Self { card, features, output, thresholds, metrics: optional(entries, "metrics")?, golden })
+        Ok(Self {
+            card,
+            features,
+            output,
+            thresholds,
+            metrics: optional(entries, "metrics")?,
+            golden,
+        })
     }
 
     /// Checks that the model was trained on the request's features, in this order.
@@ -100,15 +113,25 @@ impl Metadata {
         let expected: Vec<_> = expected.collect();
         let mismatch = |message: String| {
             let advice = "train and export the model with the columns of the request schema, in its order";
-            Err(ModelError::new(Reason::FeatureMismatch, format!("{message}; {advice}")))
+            Err(ModelError::new(
+                Reason::FeatureMismatch,
+                format!("{message}; {advice}"),
+            ))
         };
         for (column, (have, want)) in self.features.iter().zip(&expected).enumerate() {
             if have.name != *want {
-                return mismatch(format!("column {column} of the model is {}, the request has {want}", clip(&have.name)));
+                return mismatch(format!(
+                    "column {column} of the model is {}, the request has {want}",
+                    clip(&have.name)
+                ));
             }
         }
         if self.features.len() != expected.len() {
-            return mismatch(format!("the model has {} features, the request {}", self.features.len(), expected.len()));
+            return mismatch(format!(
+                "the model has {} features, the request {}",
+                self.features.len(),
+                expected.len()
+            ));
         }
         Ok(())
     }
@@ -119,13 +142,18 @@ fn clip(text: &str) -> String {
 }
 
 fn invalid(key: &str, error: impl std::fmt::Display) -> ModelError {
-    ModelError::new(Reason::MetadataInvalid, format!("metadata {PREFIX}{key}: {error}"))
+    ModelError::new(
+        Reason::MetadataInvalid,
+        format!("metadata {PREFIX}{key}: {error}"),
+    )
 }
 
 fn required<'a>(entries: &'a BTreeMap<String, String>, key: &str) -> Result<&'a str, ModelError> {
     let value = entries.get(&format!("{PREFIX}{key}")).filter(|v| !v.is_empty());
     value.map(String::as_str).ok_or_else(|| {
-        let message = format!("the model has no metadata {PREFIX}{key}; export it with the metadata of the training package");
+        let message = format!(
+            "the model has no metadata {PREFIX}{key}; export it with the metadata of the training package"
+        );
         ModelError::new(Reason::MetadataMissing, message)
     })
 }
@@ -134,9 +162,14 @@ fn json<T: DeserializeOwned>(entries: &BTreeMap<String, String>, key: &str) -> R
     serde_json::from_str(required(entries, key)?).map_err(|error| invalid(key, error))
 }
 
-fn optional<T: DeserializeOwned>(entries: &BTreeMap<String, String>, key: &str) -> Result<Option<T>, ModelError> {
+fn optional<T: DeserializeOwned>(
+    entries: &BTreeMap<String, String>,
+    key: &str,
+) -> Result<Option<T>, ModelError> {
     let value = entries.get(&format!("{PREFIX}{key}"));
-    value.map(|v| serde_json::from_str(v).map_err(|error| invalid(key, error))).transpose()
+    value
+        .map(|v| serde_json::from_str(v).map_err(|error| invalid(key, error)))
+        .transpose()
 }
 
 #[cfg(test)]
@@ -147,7 +180,10 @@ mod tests {
         let golden = r#"{"rows":1,"features":1,"data":"AAAAAAAAAD8="}"#;
         [
             ("schema", "v1"),
-            ("model", r#"{"name":"tiny","version":"1","algorithm":"trees","git":"abc"}"#),
+            (
+                "model",
+                r#"{"name":"tiny","version":"1","algorithm":"trees","git":"abc"}"#,
+            ),
             ("features", r#"[{"name":"A","median":3}]"#),
             ("thresholds", r#"{"review":0.1,"block":0.5}"#),
             ("golden", golden),
@@ -165,8 +201,17 @@ mod tests {
     #[test]
     fn good_metadata_is_read_and_the_output_has_a_default() {
         let metadata = Metadata::parse(&entries()).unwrap();
-        assert_eq!((metadata.card.name.as_str(), metadata.card.rest["git"].as_str()), ("tiny", Some("abc")));
-        assert_eq!(metadata.output, Output { tensor: "probabilities".into(), column: 1 });
+        assert_eq!(
+            (metadata.card.name.as_str(), metadata.card.rest["git"].as_str()),
+            ("tiny", Some("abc"))
+        );
+        assert_eq!(
+            metadata.output,
+            Output {
+                tensor: "probabilities".into(),
+                column: 1
+            }
+        );
         assert_eq!(metadata.thresholds, Thresholds::new(0.1, 0.5).ok());
     }
 

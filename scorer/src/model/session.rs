@@ -30,13 +30,18 @@ impl Runtime {
         };
         let builder = ort::init_from(&library).map_err(|error| unavailable(error.to_string()))?;
         let environment = builder.with_name("fraudops").with_telemetry(false).build();
-        environment.map(Self).map_err(|error| unavailable(error.to_string()))
+        environment
+            .map(Self)
+            .map_err(|error| unavailable(error.to_string()))
     }
 
     /// A session of its own for one thread, made from bytes that are verified already.
     pub fn engine(&self, model: &[u8], shape: &Shape) -> Result<OnnxEngine, ModelError> {
         OnnxEngine::new(&self.0, model, shape).map_err(|error| {
-            ModelError::new(Reason::NotOnnx, format!("ONNX Runtime cannot load the model: {error}"))
+            ModelError::new(
+                Reason::NotOnnx,
+                format!("ONNX Runtime cannot load the model: {error}"),
+            )
         })
     }
 }
@@ -78,23 +83,36 @@ impl OnnxEngine {
         let single = Tensor::<f32>::from_array(([1_usize, shape.width], vec![0.0; shape.width]))?;
         let selector = || OutputSelector::no_default().with(&shape.output);
         let options = RunOptions::new()?.with_outputs(selector());
-        Ok(Self { session, shape: shape.clone(), single, options, single_options: None })
+        Ok(Self {
+            session,
+            shape: shape.clone(),
+            single,
+            options,
+            single_options: None,
+        })
     }
 
     /// Allocates the output of single rows once, after a first run has shown how many columns it has.
     pub fn settle(&mut self) -> Result<(), EngineError> {
         let columns = self.columns_of_one_row().map_err(failed)?;
         let Some(columns) = columns.filter(|c| *c > self.shape.column) else {
-            return Err(EngineError(format!("output `{}` has no column {}", self.shape.output, self.shape.column)));
+            return Err(EngineError(format!(
+                "output `{}` has no column {}",
+                self.shape.output, self.shape.column
+            )));
         };
         let output = Tensor::<f32>::new(&Allocator::default(), [1_usize, columns]).map_err(failed)?;
-        let selector = OutputSelector::no_default().with(&self.shape.output).preallocate(&self.shape.output, output);
+        let selector = OutputSelector::no_default()
+            .with(&self.shape.output)
+            .preallocate(&self.shape.output, output);
         self.single_options = Some(RunOptions::new().map_err(failed)?.with_outputs(selector));
         Ok(())
     }
 
     fn columns_of_one_row(&mut self) -> ort::Result<Option<usize>> {
-        let outputs = self.session.run_with_options(inputs![&self.single], &self.options)?;
+        let outputs = self
+            .session
+            .run_with_options(inputs![&self.single], &self.options)?;
         let (shape, _) = outputs[0].try_extract_tensor::<f32>()?;
         Ok(match shape[..] {
             [1, columns] => usize::try_from(columns).ok(),
@@ -106,7 +124,11 @@ impl OnnxEngine {
         self.single.extract_tensor_mut().1.copy_from_slice(row);
         let options = self.single_options.as_ref().unwrap_or(&self.options);
         let outputs = self.session.run_with_options(inputs![&self.single], options)?;
-        Ok(outputs[0].try_extract_tensor::<f32>()?.1.get(self.shape.column).copied())
+        Ok(outputs[0]
+            .try_extract_tensor::<f32>()?
+            .1
+            .get(self.shape.column)
+            .copied())
     }
 
     fn score_many(&mut self, rows: &[f32], scores: &mut Vec<f32>) -> ort::Result<()> {

@@ -65,15 +65,22 @@ impl<'a> Fields<'a> {
 
     fn field(&mut self) -> Result<Field<'a>, WireError> {
         let tag = self.varint()?;
-        let number = u32::try_from(tag >> 3).ok().filter(|n| *n > 0 && *n < 1 << 29).ok_or(WireError::Tag)?;
+        let number = u32::try_from(tag >> 3)
+            .ok()
+            .filter(|n| *n > 0 && *n < 1 << 29)
+            .ok_or(WireError::Tag)?;
         let value = match tag & 7 {
             0 => Value::Varint(self.varint()?),
-            1 => Value::Fixed64(u64::from_le_bytes(self.take(8)?.try_into().map_err(|_| WireError::Truncated)?)),
+            1 => Value::Fixed64(u64::from_le_bytes(
+                self.take(8)?.try_into().map_err(|_| WireError::Truncated)?,
+            )),
             2 => {
                 let length = usize::try_from(self.varint()?).map_err(|_| WireError::Truncated)?;
                 Value::Bytes(self.take(length)?)
             }
-            5 => Value::Fixed32(u32::from_le_bytes(self.take(4)?.try_into().map_err(|_| WireError::Truncated)?)),
+            5 => Value::Fixed32(u32::from_le_bytes(
+                self.take(4)?.try_into().map_err(|_| WireError::Truncated)?,
+            )),
             _ => return Err(WireError::Tag),
         };
         Ok(Field { number, value })
@@ -150,7 +157,9 @@ mod tests {
 
     #[test]
     fn numbers_texts_and_packed_numbers_are_read() {
-        let bytes = [0x08, 0x96, 0x01, 0x12, 0x02, b'o', b'k', 0x1a, 0x03, 0x01, 0x96, 0x01];
+        let bytes = [
+            0x08, 0x96, 0x01, 0x12, 0x02, b'o', b'k', 0x1a, 0x03, 0x01, 0x96, 0x01,
+        ];
         let fields: Vec<_> = Fields::of(&bytes).map(Result::unwrap).collect();
         assert_eq!(fields[0].integer(), Ok(150));
         assert_eq!(fields[1].text(), Ok("ok"));
@@ -161,7 +170,13 @@ mod tests {
 
     #[test]
     fn broken_bytes_are_errors() {
-        for bytes in [&[0x12, 0x05, b'x'][..], &[0x08], &[0x0b], &[0x00, 0x00], &[0x08, 0xff, 0xff]] {
+        for bytes in [
+            &[0x12, 0x05, b'x'][..],
+            &[0x08],
+            &[0x0b],
+            &[0x00, 0x00],
+            &[0x08, 0xff, 0xff],
+        ] {
             assert!(Fields::of(bytes).any(|f| f.is_err()), "{bytes:?}");
         }
         let endless = [&[0x08][..], &[0xff; 11]].concat();

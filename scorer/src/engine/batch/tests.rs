@@ -44,12 +44,19 @@ fn put(value: f32) -> impl FnOnce(&mut [f32]) -> Result<(), Infallible> {
 }
 
 fn on_one_thread<F: Future<Output = ()>>(test: impl FnOnce(Rc<Batcher>, Arc<Mutex<Vec<usize>>>) -> F) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let batches = Arc::new(Mutex::new(Vec::new()));
     runtime.block_on(LocalSet::new().run_until(async {
-        let engine = Box::new(Echo { batches: Arc::clone(&batches) });
+        let engine = Box::new(Echo {
+            batches: Arc::clone(&batches),
+        });
         let batcher = Rc::new(Batcher::start(engine, Arc::default()));
-        timeout(Duration::from_secs(10), test(batcher, batches.clone())).await.expect("the queue is stuck");
+        timeout(Duration::from_secs(10), test(batcher, batches.clone()))
+            .await
+            .expect("the queue is stuck");
     }));
 }
 
@@ -111,7 +118,12 @@ fn a_row_that_could_not_be_filled_leaves_no_trace() {
         assert_eq!(refused, Err("bad request"));
         let panicking = Rc::clone(&batcher);
         let fill = |_: &mut [f32]| -> Result<(), Infallible> { panic!("told to panic") };
-        assert!(spawn_local(async move { panicking.score(fill).await }).await.unwrap_err().is_panic());
+        assert!(
+            spawn_local(async move { panicking.score(fill).await })
+                .await
+                .unwrap_err()
+                .is_panic()
+        );
         assert_eq!(score(&batcher, 0.3).await, Ok(0.3));
     });
 }
@@ -129,11 +141,24 @@ fn a_failing_or_panicking_engine_fails_its_batch_and_lives_on() {
 #[test]
 fn what_is_no_probability_is_a_failure_of_its_row_only() {
     on_one_thread(|batcher, _| async move {
-        let (nan, high, good) =
-            tokio::join!(score(&batcher, f32::NAN), score(&batcher, 1.5), score(&batcher, 0.5));
-        assert_eq!((nan, high, good), (Err(Failure::NotAProbability), Err(Failure::NotAProbability), Ok(0.5)));
+        let (nan, high, good) = tokio::join!(
+            score(&batcher, f32::NAN),
+            score(&batcher, 1.5),
+            score(&batcher, 0.5)
+        );
+        assert_eq!(
+            (nan, high, good),
+            (
+                Err(Failure::NotAProbability),
+                Err(Failure::NotAProbability),
+                Ok(0.5)
+            )
+        );
         assert_eq!(score(&batcher, -0.1).await, Err(Failure::NotAProbability));
-        assert_eq!(score(&batcher, f32::INFINITY).await, Err(Failure::NotAProbability));
+        assert_eq!(
+            score(&batcher, f32::INFINITY).await,
+            Err(Failure::NotAProbability)
+        );
     });
 }
 

@@ -33,7 +33,10 @@ fn with(field: &str, value: &str) -> String {
 
 fn code_of(body: &str) -> String {
     let rejection = parse(body).expect_err("the body is wrong");
-    rejection.problems[0].to_json()["type"].as_str().unwrap().to_owned()
+    rejection.problems[0].to_json()["type"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 #[test]
@@ -58,7 +61,12 @@ fn the_order_of_fields_does_not_matter_and_unknown_ones_are_ignored() {
 fn every_missing_field_is_listed() {
     let rejection = parse("{}").unwrap_err();
     assert_eq!(rejection.problems.len(), 21);
-    assert!(rejection.problems.iter().all(|p| matches!(p, Problem::Missing(_))));
+    assert!(
+        rejection
+            .problems
+            .iter()
+            .all(|p| matches!(p, Problem::Missing(_)))
+    );
 }
 
 #[test]
@@ -68,7 +76,10 @@ fn wrong_values_of_all_fields_are_listed_together() {
     body.insert("CUSTOMER_ID".into(), json!(null));
     body.remove("TERMINAL_ID");
     let found: Vec<_> = parse(&Value::Object(body).to_string()).unwrap_err().problems;
-    let locs: Vec<_> = found.iter().map(|p| p.to_json()["loc"][1].as_str().unwrap().to_owned()).collect();
+    let locs: Vec<_> = found
+        .iter()
+        .map(|p| p.to_json()["loc"][1].as_str().unwrap().to_owned())
+        .collect();
     assert_eq!(locs, ["CUSTOMER_ID", "TX_AMOUNT", "TERMINAL_ID"]);
 }
 
@@ -121,7 +132,16 @@ fn bodies_that_are_no_object_are_refused() {
     for body in ["[]", "[{}]", "1", "\"text\"", "null", "true"] {
         assert_eq!(parse(body), Err(Problem::NotAnObject.into()), "{body}");
     }
-    for body in ["{", "{\"a\"", "nope", "\u{feff}{}", "{} {}", "{}x", "   ", "{\"a\":1,}"] {
+    for body in [
+        "{",
+        "{\"a\"",
+        "nope",
+        "\u{feff}{}",
+        "{} {}",
+        "{}x",
+        "   ",
+        "{\"a\":1,}",
+    ] {
         assert_eq!(code_of(body), "json_invalid", "{body}");
     }
 }
@@ -133,7 +153,10 @@ fn nesting_is_refused_at_nine_levels_and_at_ten_thousand() {
     for depth in [9, 10_000] {
         assert_eq!(parse(&nested(depth)), Err(Problem::TooDeep.into()), "{depth}");
     }
-    assert_eq!(parse(&with("TX_AMOUNT", &"[".repeat(10_000))), Err(Problem::TooDeep.into()));
+    assert_eq!(
+        parse(&with("TX_AMOUNT", &"[".repeat(10_000))),
+        Err(Problem::TooDeep.into())
+    );
 }
 
 #[test]
@@ -142,15 +165,27 @@ fn too_many_fields_are_refused() {
     for index in 0..256 {
         body.insert(format!("X{index}"), json!(0));
     }
-    assert_eq!(parse(&Value::Object(body).to_string()), Err(Problem::TooManyFields.into()));
+    assert_eq!(
+        parse(&Value::Object(body).to_string()),
+        Err(Problem::TooManyFields.into())
+    );
 }
 
 #[test]
 fn texts_and_long_numbers_are_not_repeated_in_the_answer() {
     for value in ["\"4111111111111111\"", "4111111111111111"] {
         let problems = parse(&with("TX_DURING_NIGHT", value)).unwrap_err().problems;
-        assert!(!problems[0].to_json().to_string().contains("4111"), "{problems:?}");
-        assert!(matches!(&problems[0], Problem::Invalid { input: Input::Kind(_), .. }));
+        assert!(
+            !problems[0].to_json().to_string().contains("4111"),
+            "{problems:?}"
+        );
+        assert!(matches!(
+            &problems[0],
+            Problem::Invalid {
+                input: Input::Kind(_),
+                ..
+            }
+        ));
     }
 }
 

@@ -39,7 +39,10 @@ pub fn find(directories: &[PathBuf], registry: &str) -> Result<RegistryAuth, Fet
         let Ok(config) = serde_json::from_slice::<Config>(&text) else {
             return broken("this is no docker config.json");
         };
-        let found = config.auths.iter().find(|(key, _)| is_same_registry(key, registry));
+        let found = config
+            .auths
+            .iter()
+            .find(|(key, _)| is_same_registry(key, registry));
         match found.map(|(_, entry)| credentials(entry)) {
             Some(Some(auth)) => return Ok(auth),
             Some(None) => return broken(&format!("the entry for {registry} holds no usable credentials")),
@@ -60,11 +63,17 @@ fn credentials(entry: &Entry) -> Option<RegistryAuth> {
         return Some(RegistryAuth::Bearer(entry.registrytoken.clone()));
     }
     if !entry.username.is_empty() {
-        return Some(RegistryAuth::Basic(entry.username.clone(), entry.password.clone()));
+        return Some(RegistryAuth::Basic(
+            entry.username.clone(),
+            entry.password.clone(),
+        ));
     }
     let decoded = String::from_utf8(STANDARD.decode(entry.auth.trim()).ok()?).ok()?;
     let (user, password) = decoded.split_once(':').filter(|(user, _)| !user.is_empty())?;
-    Some(RegistryAuth::Basic(user.to_owned(), password.trim_end_matches('\0').to_owned()))
+    Some(RegistryAuth::Basic(
+        user.to_owned(),
+        password.trim_end_matches('\0').to_owned(),
+    ))
 }
 
 #[cfg(test)]
@@ -93,7 +102,10 @@ mod tests {
 
     #[test]
     fn no_file_means_anonymous() {
-        assert_eq!(find(&["/nowhere".into()], "r.example"), Ok(RegistryAuth::Anonymous));
+        assert_eq!(
+            find(&["/nowhere".into()], "r.example"),
+            Ok(RegistryAuth::Anonymous)
+        );
     }
 
     #[test]

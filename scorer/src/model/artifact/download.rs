@@ -35,7 +35,12 @@ pub fn client(plain: &[String]) -> Result<Client, FetchError> {
         .read_timeout(READ_TIMEOUT)
         .https_only(plain.is_empty())
         .redirect(policy);
-    builder.build().or_else(|error| fail(FetchReason::Unreachable, format!("no TLS client: {}", chain(&error))))
+    builder.build().or_else(|error| {
+        fail(
+            FetchReason::Unreachable,
+            format!("no TLS client: {}", chain(&error)),
+        )
+    })
 }
 
 /// Sends a request and streams its answer into the target.
@@ -56,7 +61,10 @@ pub async fn small(request: RequestBuilder, limit: usize) -> Result<Vec<u8>, Fet
     while let Some(piece) = pieces.next().await {
         whole.extend_from_slice(&piece.map_err(|error| broken(&error))?);
         if whole.len() > limit {
-            return fail(FetchReason::TooLarge, format!("the manifest has more than {limit} bytes"));
+            return fail(
+                FetchReason::TooLarge,
+                format!("the manifest has more than {limit} bytes"),
+            );
         }
     }
     Ok(whole)
@@ -75,7 +83,11 @@ async fn send(request: RequestBuilder) -> Result<Response, FetchError> {
 
 /// What an error status means for us.
 fn meaning(status: StatusCode, place: &str) -> FetchError {
-    let failure = |reason, message| FetchError { reason, message, transient: false };
+    let failure = |reason, message| FetchError {
+        reason,
+        message,
+        transient: false,
+    };
     match status.as_u16() {
         401 | 403 => failure(
             FetchReason::Unauthorized,
@@ -90,7 +102,11 @@ fn meaning(status: StatusCode, place: &str) -> FetchError {
 /// A transport error; all may pass but those that repeat by nature.
 pub fn broken(error: &reqwest::Error) -> FetchError {
     let transient = !(error.is_redirect() || error.is_builder());
-    FetchError { reason: FetchReason::Unreachable, message: chain(error), transient }
+    FetchError {
+        reason: FetchReason::Unreachable,
+        message: chain(error),
+        transient,
+    }
 }
 
 /// The error and its causes, without the url: its query may hold a signature.

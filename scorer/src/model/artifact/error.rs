@@ -62,10 +62,18 @@ pub struct FetchError {
 
 /// A failure that stays.
 pub fn fail<T>(reason: FetchReason, message: impl Into<String>) -> Result<T, FetchError> {
-    Err(FetchError { reason, message: message.into(), transient: false })
+    Err(FetchError {
+        reason,
+        message: message.into(),
+        transient: false,
+    })
 }
 
 /// A failure that may pass.
 pub fn try_again(message: impl Into<String>) -> FetchError {
-    FetchError { reason: FetchReason::Unreachable, message: message.into(), transient: true }
+    FetchError {
+        reason: FetchReason::Unreachable,
+        message: message.into(),
+        transient: true,
+    }
 }

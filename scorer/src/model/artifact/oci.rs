@@ -22,7 +22,11 @@ const MAX_MANIFEST_BYTES: usize = 4 * 1024 * 1024;
 const MANIFEST_TYPES: &str =
     "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
 const WEIGHTS: &str = "application/vnd.cncf.model.weight.v1.raw";
-const FILE_NAMES: [&str; 3] = ["org.cncf.model.filepath", "org.cnai.model.filepath", "org.opencontainers.image.title"];
+const FILE_NAMES: [&str; 3] = [
+    "org.cncf.model.filepath",
+    "org.cnai.model.filepath",
+    "org.opencontainers.image.title",
+];
 
 /// The layer that is the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,9 +48,18 @@ pub struct Registry<'a> {
 impl<'a> Registry<'a> {
     /// Finds credentials and gets a token, if the registry asks for one.
     pub async fn open(reference: &'a Reference, arguments: &FetchArgs) -> Result<Self, FetchError> {
-        let plain: Vec<String> = arguments.insecure_registry.iter().filter(|h| !h.is_empty()).cloned().collect();
+        let plain: Vec<String> = arguments
+            .insecure_registry
+            .iter()
+            .filter(|h| !h.is_empty())
+            .cloned()
+            .collect();
         let host = reference.resolve_registry();
-        let scheme = if plain.iter().any(|p| p == host) { "http" } else { "https" };
+        let scheme = if plain.iter().any(|p| p == host) {
+            "http"
+        } else {
+            "https"
+        };
         let auth = credentials::find(&arguments.docker_config, host)?;
         let config = ClientConfig {
             protocol: ClientProtocol::HttpsExcept(plain.clone()),
@@ -60,27 +73,45 @@ impl<'a> Registry<'a> {
             Some(token) => RegistryAuth::Bearer(token),
             None => auth,
         };
-        Ok(Self { reference, client: download::client(&plain)?, scheme, auth })
+        Ok(Self {
+            reference,
+            client: download::client(&plain)?,
+            scheme,
+            auth,
+        })
     }
 
     /// Reads the manifest and picks the model, which must have the expected digest if there is one.
     pub async fn model_layer(&self, sha256: Option<&str>, limit: u64) -> Result<Layer, FetchError> {
-        let name = self.reference.digest().or(self.reference.tag()).unwrap_or("latest");
+        let name = self
+            .reference
+            .digest()
+            .or(self.reference.tag())
+            .unwrap_or("latest");
         let request = self.get("manifests", name).header(ACCEPT, MANIFEST_TYPES);
         let manifest = download::small(request, MAX_MANIFEST_BYTES).await?;
         if let Some(pinned) = self.reference.digest() {
             let found = format!("sha256:{}", hex(Sha256::new_with_prefix(&manifest)));
             if found != pinned {
-                return fail(FetchReason::DigestMismatch, format!("the manifest has digest {found}, {pinned} is pinned"));
+                return fail(
+                    FetchReason::DigestMismatch,
+                    format!("the manifest has digest {found}, {pinned} is pinned"),
+                );
             }
         }
         let layer = pick(&manifest)?;
         if layer.size > limit {
-            let message = format!("the model has {} bytes, {limit} are allowed (--max-bytes)", layer.size);
+            let message = format!(
+                "the model has {} bytes, {limit} are allowed (--max-bytes)",
+                layer.size
+            );
             return fail(FetchReason::TooLarge, message);
         }
         if let Some(wanted) = sha256.filter(|wanted| *wanted != layer.sha256) {
-            let message = format!("the artifact's model has sha256 {}, {wanted} is expected", layer.sha256);
+            let message = format!(
+                "the artifact's model has sha256 {}, {wanted} is expected",
+                layer.sha256
+            );
             return fail(FetchReason::DigestMismatch, message);
         }
         Ok(layer)
@@ -93,7 +124,9 @@ impl<'a> Registry<'a> {
 
     fn get(&self, kind: &str, name: &str) -> RequestBuilder {
         let (host, repository) = (self.reference.resolve_registry(), self.reference.repository());
-        let request = self.client.get(format!("{}://{host}/v2/{repository}/{kind}/{name}", self.scheme));
+        let request = self
+            .client
+            .get(format!("{}://{host}/v2/{repository}/{kind}/{name}", self.scheme));
         match &self.auth {
             RegistryAuth::Anonymous => request,
             RegistryAuth::Basic(user, password) => request.basic_auth(user, Some(password)),
@@ -110,7 +143,9 @@ fn refused(error: &OciDistributionError, host: &str) -> FetchError {
         | OciDistributionError::UnauthorizedError { .. }
         | OciDistributionError::RegistryTokenDecodeError(_) => FetchError {
             reason: FetchReason::Unauthorized,
-            message: format!("{host} gives no token for this repository; check the pull secret and its rights"),
+            message: format!(
+                "{host} gives no token for this repository; check the pull secret and its rights"
+            ),
             transient: false,
         },
         other => try_again(format!("{host}: {other}")),
@@ -137,16 +172,29 @@ fn pick(manifest: &[u8]) -> Result<Layer, FetchError> {
         let mut names = FILE_NAMES.iter().filter_map(|key| annotations?.get(*key));
         names.any(|name| name.ends_with(".onnx"))
     };
-    let weights: Vec<_> = manifest.layers.iter().filter(|l| l.media_type == WEIGHTS).filter(named).collect();
+    let weights: Vec<_> = manifest
+        .layers
+        .iter()
+        .filter(|l| l.media_type == WEIGHTS)
+        .filter(named)
+        .collect();
     let only = manifest.layers.len() == 1 && manifest.layers.iter().any(|l| named(&l));
     let layer = match weights.as_slice() {
         [layer] => layer,
         [] if only => &manifest.layers[0],
-        [] => return not_a_model(format!("none of the {} layers is an .onnx file", manifest.layers.len())),
+        [] => {
+            return not_a_model(format!(
+                "none of the {} layers is an .onnx file",
+                manifest.layers.len()
+            ));
+        }
         several => return not_a_model(format!("{} layers are .onnx files", several.len())),
     };
     match (layer.digest.strip_prefix("sha256:"), u64::try_from(layer.size)) {
-        (Some(sha256), Ok(size)) if sha256.len() == 64 => Ok(Layer { sha256: sha256.to_owned(), size }),
+        (Some(sha256), Ok(size)) if sha256.len() == 64 => Ok(Layer {
+            sha256: sha256.to_owned(),
+            size,
+        }),
         _ => not_a_model("the layer has no sha256 digest or no size".to_owned()),
     }
 }
@@ -165,14 +213,28 @@ mod tests {
 
     fn pick_of(layers: &[Value]) -> Result<Layer, FetchError> {
         let config = json!({"mediaType": "application/vnd.cncf.model.config.v1+json", "digest": format!("sha256:{HEX}"), "size": 2});
-        pick(json!({"schemaVersion": 2, "config": config, "layers": layers}).to_string().as_bytes())
+        pick(
+            json!({"schemaVersion": 2, "config": config, "layers": layers})
+                .to_string()
+                .as_bytes(),
+        )
     }
 
     #[test]
     fn the_weight_of_a_modelpack_is_picked_among_other_layers() {
-        let card = layer("application/vnd.cncf.model.doc.v1.raw", "org.cncf.model.filepath", "README.md");
+        let card = layer(
+            "application/vnd.cncf.model.doc.v1.raw",
+            "org.cncf.model.filepath",
+            "README.md",
+        );
         let weight = layer(WEIGHTS, "org.cncf.model.filepath", "card.onnx");
-        assert_eq!(pick_of(&[card, weight]), Ok(Layer { sha256: HEX.into(), size: 7 }));
+        assert_eq!(
+            pick_of(&[card, weight]),
+            Ok(Layer {
+                sha256: HEX.into(),
+                size: 7
+            })
+        );
     }
 
     #[test]
@@ -187,8 +249,17 @@ mod tests {
         let image = layer("application/vnd.oci.image.layer.v1.tar+gzip", title, "layer.tar");
         let onnx = layer("application/octet-stream", title, "card.onnx");
         let weight = layer(WEIGHTS, title, "card.onnx");
-        for layers in [&[][..], &[image.clone()], &[image, onnx], &[weight.clone(), weight]] {
-            assert_eq!(pick_of(layers).unwrap_err().reason, FetchReason::NotAModel, "{layers:?}");
+        for layers in [
+            &[][..],
+            &[image.clone()],
+            &[image, onnx],
+            &[weight.clone(), weight],
+        ] {
+            assert_eq!(
+                pick_of(layers).unwrap_err().reason,
+                FetchReason::NotAModel,
+                "{layers:?}"
+            );
         }
         assert!(pick(b"{\"manifests\":[]}").is_err() && pick(b"<html>").is_err());
     }

@@ -50,7 +50,11 @@ mod tests {
         let count = Cell::new(0);
         let outcome = run(retries, || {
             count.set(count.get() + 1);
-            let outcome = if count.get() == succeed_at { Ok(()) } else { Err(error.clone()) };
+            let outcome = if count.get() == succeed_at {
+                Ok(())
+            } else {
+                Err(error.clone())
+            };
             async { outcome }
         });
         let outcome = outcome.await;
@@ -61,12 +65,19 @@ mod tests {
     async fn passing_errors_are_retried_up_to_the_limit() {
         assert_eq!(attempts(5, try_again("busy"), 3).await, (3, Ok(())));
         let (count, outcome) = attempts(2, try_again("busy"), 99).await;
-        assert_eq!((count, outcome.unwrap_err().message.as_str()), (3, "busy (tried 3 times)"));
+        assert_eq!(
+            (count, outcome.unwrap_err().message.as_str()),
+            (3, "busy (tried 3 times)")
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn errors_that_stay_are_not_retried() {
-        let error = FetchError { reason: FetchReason::NotFound, message: "gone".into(), transient: false };
+        let error = FetchError {
+            reason: FetchReason::NotFound,
+            message: "gone".into(),
+            transient: false,
+        };
         assert_eq!(attempts(5, error.clone(), 3).await, (1, Err(error)));
     }
 

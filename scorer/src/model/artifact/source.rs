@@ -21,7 +21,12 @@ pub enum Source {
 impl Source {
     /// Parses `oci://`, `https://` and `file://`.
     pub fn parse(uri: &str) -> Result<Self, FetchError> {
-        let invalid = |what: &str| fail(FetchReason::InvalidUri, format!("{what}; give oci://host/repo@sha256:…, https://… or file:///path"));
+        let invalid = |what: &str| {
+            fail(
+                FetchReason::InvalidUri,
+                format!("{what}; give oci://host/repo@sha256:…, https://… or file:///path"),
+            )
+        };
         match uri.split_once("://") {
             Some(("oci", rest)) => match reference(rest) {
                 Ok(reference) => Ok(Self::Oci(Box::new(reference))),
@@ -37,7 +42,11 @@ impl Source {
             Some(("file", path)) if path.starts_with('/') => Ok(Self::File(path.into())),
             Some(("file", _)) => invalid("a file uri needs an absolute path"),
             Some((scheme, _)) => {
-                let scheme: String = scheme.chars().filter(char::is_ascii_alphanumeric).take(20).collect();
+                let scheme: String = scheme
+                    .chars()
+                    .filter(char::is_ascii_alphanumeric)
+                    .take(20)
+                    .collect();
                 invalid(&format!("scheme `{scheme}` is not supported"))
             }
             None => invalid("the uri has no scheme"),
@@ -61,8 +70,13 @@ fn reference(text: &str) -> Result<Reference, String> {
     if !text.contains('/') || !(host.contains(['.', ':']) || host == "localhost") {
         return Err("an oci uri begins with the registry's host".to_owned());
     }
-    let reference: Reference = text.parse().map_err(|error| format!("the oci reference cannot be parsed: {error}"))?;
-    if reference.digest().is_some_and(|d| !is_sha256(d.strip_prefix("sha256:").unwrap_or_default())) {
+    let reference: Reference = text
+        .parse()
+        .map_err(|error| format!("the oci reference cannot be parsed: {error}"))?;
+    if reference
+        .digest()
+        .is_some_and(|d| !is_sha256(d.strip_prefix("sha256:").unwrap_or_default()))
+    {
         return Err("an oci digest must be sha256: and 64 lower-case hex digits".to_owned());
     }
     Ok(reference)
@@ -73,16 +87,23 @@ pub fn expected_digest(source: &Source, given: Option<&str>) -> Result<Option<St
     let given = given.map(str::trim).filter(|g| !g.is_empty());
     match (given, source) {
         (Some(hex), _) if is_sha256(hex) => Ok(Some(hex.to_owned())),
-        (Some(_), _) => fail(FetchReason::InvalidUri, "--sha256 must be 64 lower-case hex digits"),
+        (Some(_), _) => fail(
+            FetchReason::InvalidUri,
+            "--sha256 must be 64 lower-case hex digits",
+        ),
         (None, Source::Oci(reference)) if reference.digest().is_some() => Ok(None),
-        (None, _) => {
-            fail(FetchReason::InvalidUri, "--sha256 is needed, because the uri does not pin the digest of an OCI manifest")
-        }
+        (None, _) => fail(
+            FetchReason::InvalidUri,
+            "--sha256 is needed, because the uri does not pin the digest of an OCI manifest",
+        ),
     }
 }
 
 fn is_sha256(hex: &str) -> bool {
-    hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    hex.len() == 64
+        && hex
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 #[cfg(test)]
@@ -94,10 +115,16 @@ mod tests {
     #[test]
     fn the_three_schemes_are_understood() {
         let oci = Source::parse(&format!("oci://10.0.0.1:5000/fraud/card@sha256:{HEX}")).unwrap();
-        assert_eq!(oci.to_string(), format!("oci://10.0.0.1:5000/fraud/card@sha256:{HEX}"));
+        assert_eq!(
+            oci.to_string(),
+            format!("oci://10.0.0.1:5000/fraud/card@sha256:{HEX}")
+        );
         let https = Source::parse("https://models.example/card.onnx?signature=secret").unwrap();
         assert_eq!(https.to_string(), "https://models.example/card.onnx");
-        assert_eq!(Source::parse("file:///tmp/m.onnx").unwrap(), Source::File("/tmp/m.onnx".into()));
+        assert_eq!(
+            Source::parse("file:///tmp/m.onnx").unwrap(),
+            Source::File("/tmp/m.onnx".into())
+        );
     }
 
     #[test]
@@ -115,7 +142,11 @@ mod tests {
             "https://",
             "file://relative/m.onnx",
         ] {
-            assert_eq!(Source::parse(uri).unwrap_err().reason, FetchReason::InvalidUri, "{uri}");
+            assert_eq!(
+                Source::parse(uri).unwrap_err().reason,
+                FetchReason::InvalidUri,
+                "{uri}"
+            );
         }
     }
 

@@ -24,10 +24,19 @@ pub struct Target {
 impl Target {
     /// Opens a temporary file beside `to`.
     pub fn create(to: &Path, limit: u64) -> Result<Self, FetchError> {
-        let directory = to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let directory = to
+            .parent()
+            .filter(|p| !p.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
         let file = tempfile::Builder::new().prefix(".fetch-").tempfile_in(directory);
         let file = file.or_else(|error| write_failed(directory, &error))?;
-        Ok(Self { file, to: to.to_owned(), digest: Sha256::new(), written: 0, limit })
+        Ok(Self {
+            file,
+            to: to.to_owned(),
+            digest: Sha256::new(),
+            written: 0,
+            limit,
+        })
     }
 
     /// Fails when so many bytes will not be taken.
@@ -45,21 +54,32 @@ impl Target {
             return too_large(self.limit);
         }
         self.digest.update(bytes);
-        self.file.write_all(bytes).or_else(|error| write_failed(&self.to, &error))
+        self.file
+            .write_all(bytes)
+            .or_else(|error| write_failed(&self.to, &error))
     }
 
     /// Checks the digest and puts the file in place, readable by everybody and writable by nobody. Answers the digest.
     pub fn finish(self, sha256: Option<&str>) -> Result<String, FetchError> {
         let found = hex(self.digest);
         if let Some(wanted) = sha256.filter(|wanted| *wanted != found) {
-            let message = format!("the file has sha256 {found}, {wanted} is expected; {} bytes came", self.written);
+            let message = format!(
+                "the file has sha256 {found}, {wanted} is expected; {} bytes came",
+                self.written
+            );
             return fail(FetchReason::DigestMismatch, message);
         }
         let put = || {
-            self.file.as_file().set_permissions(Permissions::from_mode(0o444))?;
+            self.file
+                .as_file()
+                .set_permissions(Permissions::from_mode(0o444))?;
             self.file.as_file().sync_all()?;
             self.file.persist(&self.to).map_err(|error| error.error)?;
-            let directory = self.to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let directory = self
+                .to
+                .parent()
+                .filter(|p| !p.as_os_str().is_empty())
+                .unwrap_or(Path::new("."));
             File::open(directory)?.sync_all()
         };
         put().or_else(|error| write_failed(Path::new("the file"), &error))?;
@@ -75,7 +95,11 @@ pub fn copy(from: &Path, mut target: Target, sha256: Option<&str>) -> Result<Str
             io::ErrorKind::PermissionDenied => FetchReason::Unauthorized,
             _ => FetchReason::Unreachable,
         };
-        FetchError { reason, message: format!("{}: {error}", from.display()), transient: false }
+        FetchError {
+            reason,
+            message: format!("{}: {error}", from.display()),
+            transient: false,
+        }
     };
     let mut file = File::open(from).map_err(unreadable)?;
     let mut buffer = vec![0; 64 * 1024];
@@ -107,11 +131,17 @@ pub fn hex(digest: Sha256) -> String {
 }
 
 fn too_large<T>(limit: u64) -> Result<T, FetchError> {
-    fail(FetchReason::TooLarge, format!("more than {limit} bytes; is this the .onnx file? (--max-bytes)"))
+    fail(
+        FetchReason::TooLarge,
+        format!("more than {limit} bytes; is this the .onnx file? (--max-bytes)"),
+    )
 }
 
 fn write_failed<T>(place: &Path, error: &io::Error) -> Result<T, FetchError> {
-    fail(FetchReason::WriteFailed, format!("{} cannot be written: {error}", place.display()))
+    fail(
+        FetchReason::WriteFailed,
+        format!("{} cannot be written: {error}", place.display()),
+    )
 }
 
 #[cfg(test)]
@@ -120,7 +150,8 @@ mod tests {
 
     fn entries(directory: &Path) -> Vec<String> {
         let list = std::fs::read_dir(directory).unwrap();
-        list.map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+        list.map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect()
     }
 
     #[test]
@@ -134,7 +165,10 @@ mod tests {
             let digest = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
             assert_eq!(target.finish(Some(digest)).unwrap(), digest);
             assert_eq!(entries(directory.path()), ["model.onnx"]);
-            assert_eq!(std::fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o444);
+            assert_eq!(
+                std::fs::metadata(&to).unwrap().permissions().mode() & 0o777,
+                0o444
+            );
             assert!(has_digest(&to, digest, 5) && !has_digest(&to, digest, 4));
         }
     }
@@ -144,14 +178,22 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let to = directory.path().join("model.onnx");
         let mut target = Target::create(&to, 5).unwrap();
-        assert_eq!(target.announce(Some(6)).unwrap_err().reason, FetchReason::TooLarge);
+        assert_eq!(
+            target.announce(Some(6)).unwrap_err().reason,
+            FetchReason::TooLarge
+        );
         assert_eq!(target.write(b"longer").unwrap_err().reason, FetchReason::TooLarge);
         drop(target);
         let mut target = Target::create(&to, 5).unwrap();
         target.write(b"x").unwrap();
-        assert_eq!(target.finish(Some("00")).unwrap_err().reason, FetchReason::DigestMismatch);
+        assert_eq!(
+            target.finish(Some("00")).unwrap_err().reason,
+            FetchReason::DigestMismatch
+        );
         assert!(entries(directory.path()).is_empty());
-        let missing = Target::create(&directory.path().join("no/where"), 5).err().unwrap();
+        let missing = Target::create(&directory.path().join("no/where"), 5)
+            .err()
+            .unwrap();
         assert_eq!(missing.reason, FetchReason::WriteFailed);
     }
 }

@@ -27,7 +27,9 @@ pub fn main(bytes: &[u8], outline: &mut Outline) -> Result<(), Refusal> {
         }
     }
     // Old files list their weights among the inputs.
-    outline.inputs.retain(|(name, _)| !initialized.contains(name.as_str()));
+    outline
+        .inputs
+        .retain(|(name, _)| !initialized.contains(name.as_str()));
     graph(bytes, &mut outline.nodes, 0)
 }
 
@@ -62,7 +64,9 @@ fn node(bytes: &[u8], nodes: &mut usize, depth: usize) -> Result<(), Refusal> {
             5 => attribute(field.bytes()?, nodes, depth)?,
             7 if !known_domain(field.text()?) => {
                 let domain = clip(field.text()?);
-                return refuse(format!("a node is of domain `{domain}`; only ai.onnx and ai.onnx.ml can be served"));
+                return refuse(format!(
+                    "a node is of domain `{domain}`; only ai.onnx and ai.onnx.ml can be served"
+                ));
             }
             _ => {}
         }

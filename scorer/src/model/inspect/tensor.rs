@@ -31,7 +31,10 @@ pub fn check(bytes: &[u8]) -> Result<&str, Refusal> {
     }
     if outside {
         let advice = "save the model as one file (onnx.save without save_as_external_data)";
-        return refuse(format!("tensor `{}` keeps its data outside the file; {advice}", clip(name)));
+        return refuse(format!(
+            "tensor `{}` keeps its data outside the file; {advice}",
+            clip(name)
+        ));
     }
     match elements {
         Some(0..=MAX_ELEMENTS) => Ok(name),

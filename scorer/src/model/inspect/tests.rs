@@ -36,9 +36,14 @@ fn node(attribute: &[u8]) -> Vec<u8> {
 #[test]
 fn a_good_model_shows_its_inputs_outputs_and_metadata() {
     let outline = inspect(TINY).unwrap();
-    let show = |values: &[(String, ValueType)]| -> Vec<String> { values.iter().map(|(n, t)| format!("{n} {t}")).collect() };
+    let show = |values: &[(String, ValueType)]| -> Vec<String> {
+        values.iter().map(|(n, t)| format!("{n} {t}")).collect()
+    };
     assert_eq!(show(&outline.inputs), ["features float32[N,15]"]);
-    assert_eq!(show(&outline.outputs), ["label int64[N]", "probabilities float32[N,2]"]);
+    assert_eq!(
+        show(&outline.outputs),
+        ["label int64[N]", "probabilities float32[N,2]"]
+    );
     assert_eq!(outline.metadata["fraudops.dev/schema"], "v1");
     assert_eq!((outline.nodes, outline.ir_version), (1, 8));
 }
@@ -48,21 +53,35 @@ fn every_truncation_is_refused_or_lost_only_its_tail_of_metadata() {
     let whole = inspect(TINY).unwrap();
     for length in 0..TINY.len() {
         if let Ok(part) = inspect(&TINY[..length]) {
-            assert!(part.metadata.len() < whole.metadata.len(), "{length} bytes passed for the whole file");
+            assert!(
+                part.metadata.len() < whole.metadata.len(),
+                "{length} bytes passed for the whole file"
+            );
         }
     }
 }
 
 #[test]
 fn what_is_no_onnx_is_refused() {
-    for bytes in [&b""[..], b"not a model at all", b"\x89PNG\r\n\x1a\n", b"{}", b"PK\x03\x04", &[0; 64], &[0xff; 64]] {
+    for bytes in [
+        &b""[..],
+        b"not a model at all",
+        b"\x89PNG\r\n\x1a\n",
+        b"{}",
+        b"PK\x03\x04",
+        &[0; 64],
+        &[0xff; 64],
+    ] {
         message(bytes);
     }
 }
 
 #[test]
 fn files_that_point_outside_are_refused_wherever_the_tensor_hides() {
-    let outside = field(13, &[field(1, b"location"), field(2, b"../../etc/passwd")].concat());
+    let outside = field(
+        13,
+        &[field(1, b"location"), field(2, b"../../etc/passwd")].concat(),
+    );
     let flagged = vec![0x70, 1];
     for tensor in [&outside, &flagged] {
         let nested = field(6, &field(5, tensor));
@@ -80,7 +99,10 @@ fn files_that_point_outside_are_refused_wherever_the_tensor_hides() {
             assert!(message(&model(&graph)).contains("outside the file"));
         }
     }
-    let address = field(13, &[field(1, b"location"), field(2, b"*/_ORT_MEM_ADDR_/*")].concat());
+    let address = field(
+        13,
+        &[field(1, b"location"), field(2, b"*/_ORT_MEM_ADDR_/*")].concat(),
+    );
     assert!(message(&model(&field(5, &address))).contains("address in memory"));
 }
 
@@ -103,7 +125,12 @@ fn absurd_nesting_and_sizes_are_refused() {
     assert!(message(&model(&graph)).contains("nested deeper"));
     let nodes = field(1, &[]).repeat(MAX_TEST_NODES);
     assert!(message(&model(&nodes)).contains("nodes"));
-    let overflow = field(1, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff, 0x7f]);
+    let overflow = field(
+        1,
+        &[
+            0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff, 0x7f,
+        ],
+    );
     assert!(message(&model(&field(5, &overflow))).contains("impossible size"));
     let negative = field(1, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]);
     assert!(message(&model(&field(5, &negative))).contains("impossible size"));

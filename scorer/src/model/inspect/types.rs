@@ -38,7 +38,11 @@ pub enum ValueType {
 impl fmt::Display for ValueType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self::Tensor(tensor) = self else {
-            return f.write_str(if *self == Self::Container { "sequence or map" } else { "unknown" });
+            return f.write_str(if *self == Self::Container {
+                "sequence or map"
+            } else {
+                "unknown"
+            });
         };
         match tensor.element {
             FLOAT => f.write_str("float32")?,
@@ -48,7 +52,10 @@ impl fmt::Display for ValueType {
             other => write!(f, "element type {other}")?,
         }
         let Some(shape) = &tensor.shape else { return Ok(()) };
-        let sizes: Vec<_> = shape.iter().map(|d| d.map_or("N".to_owned(), |n| n.to_string())).collect();
+        let sizes: Vec<_> = shape
+            .iter()
+            .map(|d| d.map_or("N".to_owned(), |n| n.to_string()))
+            .collect();
         write!(f, "[{}]", sizes.join(","))
     }
 }
@@ -84,7 +91,10 @@ fn value_type(bytes: &[u8]) -> Result<ValueType, Refusal> {
 }
 
 fn tensor_type(bytes: &[u8]) -> Result<Tensor, Refusal> {
-    let mut tensor = Tensor { element: 0, shape: None };
+    let mut tensor = Tensor {
+        element: 0,
+        shape: None,
+    };
     for field in Fields::of(bytes) {
         let field = field?;
         match field.number {

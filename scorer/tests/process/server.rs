@@ -1,0 +1,260 @@
+//! A scorer that was started for one test.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Map, Value, json};
+
+use crate::client::{Answer, get};
+
+/// Nothing here takes longer.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running scorer; dropped, it is killed.
+pub struct Server {
+    child: Child,
+    pub http: SocketAddr,
+    pub admin: SocketAddr,
+    lines: Receiver<String>,
+}
+
+impl Server {
+    /// Starts `serve` on free ports, with the tiny model unless the arguments name another.
+    pub fn start(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, &[])
+    }
+
+    pub fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut command = scorer();
+        command.args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin-listen",
+            "127.0.0.1:0",
+        ]);
+        if !arguments.contains(&"--model") {
+            command.arg("--model").arg(fixture("tiny.onnx"));
+        }
+        command
+            .args(arguments)
+            .envs(environment.iter().copied())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the scorer starts");
+        let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                eprintln!("{line}");
+                let _ = sender.send(line);
+            }
+        });
+        let first = lines
+            .recv_timeout(PATIENCE)
+            .expect("the scorer says where it listens");
+        let first: Value = serde_json::from_str(&first).expect("logs are JSON");
+        let address = |key: &str| {
+            first[key]
+                .as_str()
+                .and_then(|a| a.parse().ok())
+                .expect("an address")
+        };
+        Self {
+            http: address("listen"),
+            admin: address("admin"),
+            child,
+            lines,
+        }
+    }
+
+    /// Starts and waits for readiness.
+    pub fn ready(arguments: &[&str]) -> Self {
+        let server = Self::start(arguments);
+        server.wait_until_ready();
+        server
+    }
+
+    pub fn wait_until_ready(&self) {
+        poll("readiness", || self.readyz().status == 200);
+    }
+
+    pub fn readyz(&self) -> Answer {
+        get(self.admin, "/readyz")
+    }
+
+    /// Waits until the model is found unservable, and answers the reason and the message.
+    pub fn failure(&self) -> (String, String) {
+        poll("a verdict", || self.readyz().json()["reason"] != "Loading");
+        let verdict = self.readyz();
+        assert_eq!(verdict.status, 503, "{verdict:?}");
+        let text = |key: &str| verdict.json()[key].as_str().unwrap_or_default().to_owned();
+        (text("reason"), text("message"))
+    }
+
+    /// The value of one line of /metrics.
+    pub fn metric(&self, series: &str) -> f64 {
+        let page = get(self.admin, "/metrics").body;
+        let line = page
+            .lines()
+            .find_map(|l| l.strip_prefix(series)?.strip_prefix(' '));
+        line.and_then(|value| value.parse().ok())
+            .unwrap_or_else(|| panic!("{series} is missing in\n{page}"))
+    }
+
+    pub fn signal(&self, name: &str) {
+        let kill = Command::new("kill")
+            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .status();
+        assert!(kill.expect("kill runs").success());
+    }
+
+    /// Waits for the end of the process.
+    pub fn wait(&mut self) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the process can be waited for") {
+                return status;
+            }
+            assert!(start.elapsed() < PATIENCE, "the scorer does not end");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Waits for a log line that contains the text.
+    pub fn wait_for_log(&self, text: &str) -> String {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) if line.contains(text) => return line,
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        panic!("no log line says {text}");
+    }
+
+    /// Resident memory, in MiB.
+    pub fn resident_mib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap();
+        line.trim()
+            .split(' ')
+            .next()
+            .and_then(|kib| kib.parse::<u64>().ok())
+            .unwrap()
+            / 1024
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The program, with ONNX Runtime's library and a clean environment.
+pub fn scorer() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fraudops-scorer"));
+    for (name, _) in std::env::vars().filter(|(n, _)| n.starts_with("FRAUDOPS_") || n.starts_with("OTEL_")) {
+        command.env_remove(name);
+    }
+    command.env("ORT_DYLIB_PATH", library());
+    command
+}
+
+/// ONNX Runtime's library: ORT_DYLIB_PATH, else where scorer/onnxruntime.sh puts it.
+pub fn library() -> PathBuf {
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/onnxruntime/libonnxruntime.so");
+    let library = std::env::var_os("ORT_DYLIB_PATH").map_or(place, PathBuf::from);
+    assert!(
+        library.exists(),
+        "{} is missing: run `scorer/onnxruntime.sh target/onnxruntime` in the repository, or set ORT_DYLIB_PATH",
+        library.display()
+    );
+    library
+}
+
+/// A file of tests/fixtures.
+pub fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(name)
+}
+
+/// The same as text, for arguments.
+pub fn fixture_arg(name: &str) -> String {
+    fixture(name).to_str().expect("the path is UTF-8").to_owned()
+}
+
+/// Asks again until the answer is yes.
+pub fn poll(what: &str, mut question: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !question() {
+        assert!(start.elapsed() < PATIENCE, "{what} does not come");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The 15 inputs of the model.
+pub const INPUTS: [&str; 15] = [
+    "TX_AMOUNT",
+    "TX_DURING_WEEKEND",
+    "TX_DURING_NIGHT",
+    "CUSTOMER_ID_NB_TX_1DAY_WINDOW",
+    "CUSTOMER_ID_AVG_AMOUNT_1DAY_WINDOW",
+    "CUSTOMER_ID_NB_TX_7DAY_WINDOW",
+    "CUSTOMER_ID_AVG_AMOUNT_7DAY_WINDOW",
+    "CUSTOMER_ID_NB_TX_30DAY_WINDOW",
+    "CUSTOMER_ID_AVG_AMOUNT_30DAY_WINDOW",
+    "TERMINAL_ID_NB_TX_1DAY_WINDOW",
+    "TERMINAL_ID_RISK_1DAY_WINDOW",
+    "TERMINAL_ID_NB_TX_7DAY_WINDOW",
+    "TERMINAL_ID_RISK_7DAY_WINDOW",
+    "TERMINAL_ID_NB_TX_30DAY_WINDOW",
+    "TERMINAL_ID_RISK_30DAY_WINDOW",
+];
+
+/// A request with the given inputs.
+pub fn request(inputs: &[f64]) -> Map<String, Value> {
+    let mut body = Map::new();
+    body.insert("TRANSACTION_ID".into(), json!(1));
+    body.insert("TX_DATETIME".into(), json!("2018-08-01T00:00:31"));
+    for name in ["CUSTOMER_ID", "TERMINAL_ID", "TX_TIME_SECONDS", "TX_TIME_DAYS"] {
+        body.insert(name.into(), json!(7));
+    }
+    for (column, (name, value)) in INPUTS.iter().zip(inputs).enumerate() {
+        body.insert(
+            (*name).into(),
+            if matches!(column, 1 | 2) {
+                json!(*value as i64)
+            } else {
+                json!(value)
+            },
+        );
+    }
+    body
+}
+
+/// Rows that Python's ONNX Runtime scored with the tiny model: request bodies and scores.
+pub fn scored_by_python() -> Vec<(String, f64)> {
+    let table: Value = serde_json::from_slice(&std::fs::read(fixture("tiny-scores.json")).unwrap()).unwrap();
+    let rows: Vec<Vec<f64>> = serde_json::from_value(table["rows"].clone()).unwrap();
+    let scores: Vec<f64> = serde_json::from_value(table["scores"].clone()).unwrap();
+    rows.iter()
+        .map(|row| Value::Object(request(row)).to_string())
+        .zip(scores)
+        .collect()
+}
+
+/// A request that nothing is wrong with.
+pub fn good() -> String {
+    scored_by_python().swap_remove(0).0
+}
