@@ -1,5 +1,7 @@
 //! The life of the server: bind, load beside the serving threads, serve, drain, leave.
 
+mod prepare;
+
 use std::{
     future::pending,
     io,
@@ -22,14 +24,14 @@ use tokio::{
 };
 use tower::ServiceExt;
 
+use prepare::{Candidate, prepare};
+
 use crate::{
     config::ServeArgs,
-    decision::Thresholds,
-    features::Schema,
-    http::{Gate, Install, Limits, Listening, Policy, Site, Worker, accept, admin_routes, run},
+    http::{Gate, Install, Limits, Listening, Site, Worker, accept, admin_routes, run},
     metrics::{Metrics, ModelLabels},
-    model::{self, Loaded, ModelError, Reason, Runtime, Verified},
-    state::{Card, State},
+    model::{ModelError, Reason},
+    state::State,
     telemetry::{Exporter, Tracing, seed},
 };
 
@@ -60,9 +62,6 @@ struct Server {
 
 /// How a serving thread ended.
 type Ended = (usize, io::Result<()>);
-
-/// A model that is ready to be installed, with its card.
-type Candidate = (Loaded, Policy, Card);
 
 impl Server {
     fn start(arguments: ServeArgs) -> anyhow::Result<Self> {
@@ -281,41 +280,4 @@ async fn stop(terminate: &mut Signal, interrupt: &mut Signal) {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-}
-
-/// Everything between the file and engines that may serve. Blocking.
-fn prepare(arguments: &ServeArgs, count: usize) -> Result<Candidate, ModelError> {
-    let verified = model::verify(&arguments.model, &Schema::card_payment())?;
-    let thresholds = thresholds(arguments, &verified)?;
-    let runtime = Runtime::load(arguments.onnxruntime.as_deref())?;
-    let loaded = model::load(&runtime, &verified, count)?;
-    let version = arguments
-        .model_version
-        .clone()
-        .unwrap_or_else(|| verified.metadata.card.version.clone());
-    if version != verified.metadata.card.version {
-        tracing::warn!(
-            version,
-            model = verified.metadata.card.version,
-            "the model's own version is another one"
-        );
-    }
-    let policy = Policy {
-        thresholds,
-        on_model_error: arguments.on_model_error,
-        version: version.clone(),
-    };
-    let card = Card::new(&verified, version, thresholds, loaded.golden_difference);
-    Ok((loaded, policy, card))
-}
-
-fn thresholds(arguments: &ServeArgs, model: &Verified) -> Result<Thresholds, ModelError> {
-    if let (Some(review), Some(block)) = (arguments.review, arguments.block) {
-        return Thresholds::new(review, block)
-            .map_err(|error| ModelError::new(Reason::MetadataInvalid, error));
-    }
-    model.metadata.thresholds.ok_or_else(|| {
-        let message = "the model has no fraudops.dev/thresholds, and neither --review nor --block is given";
-        ModelError::new(Reason::MetadataMissing, message)
-    })
 }

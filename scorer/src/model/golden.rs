@@ -110,7 +110,7 @@ impl Golden {
             }
             for (offset, (score, expected)) in scores.iter().zip(expected).enumerate() {
                 let difference = (score - expected).abs();
-                if !(difference <= MAX_DIFFERENCE) {
+                if difference.is_nan() || difference > MAX_DIFFERENCE {
                     let row = batch * size + offset;
                     return Err(format!(
                         "golden row {row} should score {expected} and scores {score}, {difference:e} apart ({MAX_DIFFERENCE:e} allowed)"

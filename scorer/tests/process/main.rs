@@ -1,5 +1,7 @@
 //! The scorer as a process: started, spoken to over loopback, and stopped.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests may")]
+
 mod bad_input;
 mod checking;
 mod client;

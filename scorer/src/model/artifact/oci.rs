@@ -201,6 +201,8 @@ fn pick(manifest: &[u8]) -> Result<Layer, FetchError> {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use serde_json::json;
 
     use super::*;
@@ -251,8 +253,8 @@ mod tests {
         let weight = layer(WEIGHTS, title, "card.onnx");
         for layers in [
             &[][..],
-            &[image.clone()],
-            &[image, onnx],
+            slice::from_ref(&image),
+            &[image.clone(), onnx],
             &[weight.clone(), weight],
         ] {
             assert_eq!(
