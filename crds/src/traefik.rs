@@ -1,5 +1,6 @@
 //! Traefik's `IngressRoute` and `TraefikService` (`traefik.io/v1alpha1`): the fields that we set.
 
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::CustomResource;
 use serde::{Deserialize, Serialize};
 
@@ -45,9 +46,9 @@ pub struct ServiceRef {
     pub kind: String,
     /// Its name.
     pub name: String,
-    /// The port's name; none for a `TraefikService`.
+    /// The port's name or number; none for a `TraefikService`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub port: Option<String>,
+    pub port: Option<IntOrString>,
     /// Share of the requests, among the weights of one list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,

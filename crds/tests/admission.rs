@@ -50,70 +50,282 @@ fn rows() -> Vec<Row> {
     let mut rows: Vec<Row> = vec![
         ("the least that is needed", json!({}), None),
         // metadata.name
-        ("the longest name", json!({ "metadata": { "name": "a".repeat(40) } }), None),
-        ("a name that is too long", json!({ "metadata": { "name": "a".repeat(41) } }), Some("metadata.name must be at most 40 characters")),
-        ("a name with a dot", json!({ "metadata": { "name": "card.fraud" } }), Some("metadata.name must begin with a letter")),
-        ("a name that begins with a digit", json!({ "metadata": { "name": "1card" } }), Some("metadata.name must begin with a letter")),
+        (
+            "the longest name",
+            json!({ "metadata": { "name": "a".repeat(40) } }),
+            None,
+        ),
+        (
+            "a name that is too long",
+            json!({ "metadata": { "name": "a".repeat(41) } }),
+            Some("metadata.name must be at most 40 characters"),
+        ),
+        (
+            "a name with a dot",
+            json!({ "metadata": { "name": "card.fraud" } }),
+            Some("metadata.name must begin with a letter"),
+        ),
+        (
+            "a name that begins with a digit",
+            json!({ "metadata": { "name": "1card" } }),
+            Some("metadata.name must begin with a letter"),
+        ),
         // spec.model
-        ("a version with dots", json!({ "spec": { "model": { "version": "2026.11.1-rc_1" } } }), None),
-        ("a version that is no label", json!({ "spec": { "model": { "version": "v 1" } } }), Some("model.version is used as a label")),
-        ("a version that is too long", json!({ "spec": { "model": { "version": "v".repeat(64) } } }), Some("spec.model.version")),
-        ("no version", json!({ "spec": { "model": { "version": null } } }), Some("spec.model.version")),
+        (
+            "a version with dots",
+            json!({ "spec": { "model": { "version": "2026.11.1-rc_1" } } }),
+            None,
+        ),
+        (
+            "a version that is no label",
+            json!({ "spec": { "model": { "version": "v 1" } } }),
+            Some("model.version is used as a label"),
+        ),
+        (
+            "a version that is too long",
+            json!({ "spec": { "model": { "version": "v".repeat(64) } } }),
+            Some("spec.model.version"),
+        ),
+        (
+            "no version",
+            json!({ "spec": { "model": { "version": null } } }),
+            Some("spec.model.version"),
+        ),
         ("a file in the image", uri("file:///models/m.onnx"), None),
-        ("a file without an absolute path", uri("file://m.onnx"), Some("a file:// model.uri needs an absolute path")),
+        (
+            "a file without an absolute path",
+            uri("file://m.onnx"),
+            Some("a file:// model.uri needs an absolute path"),
+        ),
         ("an artifact by digest, without sha256", uri_alone(pinned), None),
-        ("an artifact by tag, with sha256", uri("oci://registry.example/fraud/card:v1"), None),
-        ("an artifact by tag, without sha256", uri_alone("oci://registry.example/fraud/card:v1"), Some("model.sha256 is required because model.uri pins no digest")),
-        ("an unknown scheme", uri("ftp://models.example/m.onnx"), Some("model.uri must begin with oci://, https:// or file://")),
-        ("plain http", uri("http://models.example/m.onnx"), Some("model.uri must begin with oci://, https:// or file://")),
-        ("a uri with a space", uri("https://models.example/a b.onnx"), Some("model.uri must hold printable ASCII characters")),
-        ("an artifact with a short digest", uri("oci://r.example/f@sha256:abc"), Some("the digest in model.uri must be @sha256: and 64")),
-        ("an artifact without a repository", uri("oci://registry.example"), Some("an oci:// model.uri is oci://registry/repository")),
-        ("an artifact without tag and digest", uri("oci://registry.example/fraud/card"), Some("an oci:// model.uri needs a :tag or a @sha256:")),
-        ("a sha256 in upper case", json!({ "spec": { "model": { "sha256": SHA.to_uppercase() } } }), Some("model.sha256 must be 64 lower-case hex digits")),
-        ("a sha256 that is too short", json!({ "spec": { "model": { "sha256": "abc" } } }), Some("model.sha256 must be 64 lower-case hex digits")),
+        (
+            "an artifact by tag, with sha256",
+            uri("oci://registry.example/fraud/card:v1"),
+            None,
+        ),
+        (
+            "an artifact by tag, without sha256",
+            uri_alone("oci://registry.example/fraud/card:v1"),
+            Some("model.sha256 is required because model.uri pins no digest"),
+        ),
+        (
+            "an unknown scheme",
+            uri("ftp://models.example/m.onnx"),
+            Some("model.uri must begin with oci://, https:// or file://"),
+        ),
+        (
+            "plain http",
+            uri("http://models.example/m.onnx"),
+            Some("model.uri must begin with oci://, https:// or file://"),
+        ),
+        (
+            "a uri with a space",
+            uri("https://models.example/a b.onnx"),
+            Some("model.uri must hold printable ASCII characters"),
+        ),
+        (
+            "an artifact with a short digest",
+            uri("oci://r.example/f@sha256:abc"),
+            Some("the digest in model.uri must be @sha256: and 64"),
+        ),
+        (
+            "an artifact without a repository",
+            uri("oci://registry.example"),
+            Some("an oci:// model.uri is oci://registry/repository"),
+        ),
+        (
+            "an artifact without tag and digest",
+            uri("oci://registry.example/fraud/card"),
+            Some("an oci:// model.uri needs a :tag or a @sha256:"),
+        ),
+        (
+            "a sha256 in upper case",
+            json!({ "spec": { "model": { "sha256": SHA.to_uppercase() } } }),
+            Some("model.sha256 must be 64 lower-case hex digits"),
+        ),
+        (
+            "a sha256 that is too short",
+            json!({ "spec": { "model": { "sha256": "abc" } } }),
+            Some("model.sha256 must be 64 lower-case hex digits"),
+        ),
         // spec.decision
-        ("thresholds at the ends", json!({ "spec": { "decision": { "review": 0, "block": 1 } } }), None),
-        ("equal thresholds", json!({ "spec": { "decision": { "review": 0.4, "block": 0.4 } } }), None),
-        ("block below review", json!({ "spec": { "decision": { "review": 0.6, "block": 0.5 } } }), Some("decision.block must not be below decision.review")),
-        ("review above the default of block", json!({ "spec": { "decision": { "review": 0.9 } } }), Some("decision.block must not be below decision.review")),
-        ("review below 0", json!({ "spec": { "decision": { "review": -0.1 } } }), Some("decision.review must be between 0 and 1")),
-        ("block above 1", json!({ "spec": { "decision": { "block": 1.1 } } }), Some("decision.block must be between 0 and 1")),
-        ("a threshold that is no number", json!({ "spec": { "decision": { "block": "high" } } }), Some("spec.decision.block")),
-        ("an unknown onModelError", json!({ "spec": { "decision": { "onModelError": "ignore" } } }), Some("spec.decision.onModelError")),
+        (
+            "thresholds at the ends",
+            json!({ "spec": { "decision": { "review": 0, "block": 1 } } }),
+            None,
+        ),
+        (
+            "equal thresholds",
+            json!({ "spec": { "decision": { "review": 0.4, "block": 0.4 } } }),
+            None,
+        ),
+        (
+            "block below review",
+            json!({ "spec": { "decision": { "review": 0.6, "block": 0.5 } } }),
+            Some("decision.block must not be below decision.review"),
+        ),
+        (
+            "review above the default of block",
+            json!({ "spec": { "decision": { "review": 0.9 } } }),
+            Some("decision.block must not be below decision.review"),
+        ),
+        (
+            "review below 0",
+            json!({ "spec": { "decision": { "review": -0.1 } } }),
+            Some("decision.review must be between 0 and 1"),
+        ),
+        (
+            "block above 1",
+            json!({ "spec": { "decision": { "block": 1.1 } } }),
+            Some("decision.block must be between 0 and 1"),
+        ),
+        (
+            "a threshold that is no number",
+            json!({ "spec": { "decision": { "block": "high" } } }),
+            Some("spec.decision.block"),
+        ),
+        (
+            "an unknown onModelError",
+            json!({ "spec": { "decision": { "onModelError": "ignore" } } }),
+            Some("spec.decision.onModelError"),
+        ),
         // spec.scorer
         ("replicas", scorer(json!({ "replicas": 3 })), None),
-        ("no replicas at all", scorer(json!({ "replicas": 0 })), Some("spec.scorer.replicas")),
-        ("autoscaling", scorer(json!({ "autoscaling": { "min": 2, "max": 4 } })), None),
-        ("replicas and autoscaling", scorer(json!({ "replicas": 2, "autoscaling": { "min": 2, "max": 4 } })), Some("scorer.replicas and scorer.autoscaling exclude each other")),
-        ("min above max", scorer(json!({ "autoscaling": { "min": 5, "max": 4 } })), Some("scorer.autoscaling.min must not be above")),
-        ("autoscaling with a CPU request", scorer(json!({ "autoscaling": { "min": 1, "max": 4 }, "resources": { "requests": { "cpu": 1 } } })), None),
-        ("autoscaling without a CPU request", scorer(json!({ "autoscaling": { "min": 1, "max": 4 }, "resources": { "limits": { "memory": "1Gi" } } })), Some("set scorer.resources.requests.cpu")),
-        ("labels of one's own", scorer(json!({ "podLabels": { "team": "risk" } })), None),
-        ("labels of ours", scorer(json!({ "podLabels": { "fraudops.dev/model": "x" } })), Some("scorer.podLabels must not set")),
-        ("environment of one's own", scorer(json!({ "env": [{ "name": "OTEL_SERVICE_NAME", "value": "x" }] })), None),
-        ("environment of ours", scorer(json!({ "env": [{ "name": "FRAUDOPS_MODEL", "value": "x" }] })), Some("scorer.env must not set")),
-        ("an unknown pull policy", scorer(json!({ "imagePullPolicy": "Sometimes" })), Some("spec.scorer.imagePullPolicy")),
+        (
+            "no replicas at all",
+            scorer(json!({ "replicas": 0 })),
+            Some("spec.scorer.replicas"),
+        ),
+        (
+            "autoscaling",
+            scorer(json!({ "autoscaling": { "min": 2, "max": 4 } })),
+            None,
+        ),
+        (
+            "replicas and autoscaling",
+            scorer(json!({ "replicas": 2, "autoscaling": { "min": 2, "max": 4 } })),
+            Some("scorer.replicas and scorer.autoscaling exclude each other"),
+        ),
+        (
+            "min above max",
+            scorer(json!({ "autoscaling": { "min": 5, "max": 4 } })),
+            Some("scorer.autoscaling.min must not be above"),
+        ),
+        (
+            "autoscaling with a CPU request",
+            scorer(
+                json!({ "autoscaling": { "min": 1, "max": 4 }, "resources": { "requests": { "cpu": 1 } } }),
+            ),
+            None,
+        ),
+        (
+            "autoscaling without a CPU request",
+            scorer(
+                json!({ "autoscaling": { "min": 1, "max": 4 }, "resources": { "limits": { "memory": "1Gi" } } }),
+            ),
+            Some("set scorer.resources.requests.cpu"),
+        ),
+        (
+            "labels of one's own",
+            scorer(json!({ "podLabels": { "team": "risk" } })),
+            None,
+        ),
+        (
+            "labels of ours",
+            scorer(json!({ "podLabels": { "fraudops.dev/model": "x" } })),
+            Some("scorer.podLabels must not set"),
+        ),
+        (
+            "environment of one's own",
+            scorer(json!({ "env": [{ "name": "OTEL_SERVICE_NAME", "value": "x" }] })),
+            None,
+        ),
+        (
+            "environment of ours",
+            scorer(json!({ "env": [{ "name": "FRAUDOPS_MODEL", "value": "x" }] })),
+            Some("scorer.env must not set"),
+        ),
+        (
+            "an unknown pull policy",
+            scorer(json!({ "imagePullPolicy": "Sometimes" })),
+            Some("spec.scorer.imagePullPolicy"),
+        ),
         // spec.ingress
         ("a host", host("card-fraud.example.test"), None),
         ("a host of one label", host("localhost"), None),
-        ("a host with a wildcard", host("*.example.test"), Some("ingress.host must be a DNS name")),
-        ("a host with a port", host("a.test:443"), Some("ingress.host must be a DNS name")),
-        ("a host in upper case", host("A.test"), Some("ingress.host must be a DNS name")),
-        ("a host that breaks out of the rule", host("a`) || Host(`b"), Some("ingress.host must be a DNS name")),
-        ("a label of 64 characters", host(&format!("{}.test", "a".repeat(64))), Some("ingress.host must be a DNS name")),
-        ("a path", json!({ "spec": { "ingress": { "host": "a.test", "path": "/predict" } } }), None),
-        ("a path without a slash", json!({ "spec": { "ingress": { "host": "a.test", "path": "predict" } } }), Some("ingress.path must begin with '/'")),
-        ("an issuer", tls(json!({ "issuerRef": { "name": "ca", "kind": "ClusterIssuer" } })), None),
+        (
+            "a host with a wildcard",
+            host("*.example.test"),
+            Some("ingress.host must be a DNS name"),
+        ),
+        (
+            "a host with a port",
+            host("a.test:443"),
+            Some("ingress.host must be a DNS name"),
+        ),
+        (
+            "a host in upper case",
+            host("A.test"),
+            Some("ingress.host must be a DNS name"),
+        ),
+        (
+            "a host that breaks out of the rule",
+            host("a`) || Host(`b"),
+            Some("ingress.host must be a DNS name"),
+        ),
+        (
+            "a label of 64 characters",
+            host(&format!("{}.test", "a".repeat(64))),
+            Some("ingress.host must be a DNS name"),
+        ),
+        (
+            "a path",
+            json!({ "spec": { "ingress": { "host": "a.test", "path": "/predict" } } }),
+            None,
+        ),
+        (
+            "a path without a slash",
+            json!({ "spec": { "ingress": { "host": "a.test", "path": "predict" } } }),
+            Some("ingress.path must begin with '/'"),
+        ),
+        (
+            "an issuer",
+            tls(json!({ "issuerRef": { "name": "ca", "kind": "ClusterIssuer" } })),
+            None,
+        ),
         ("a secret", tls(json!({ "secretName": "my-tls" })), None),
-        ("an issuer and a secret", tls(json!({ "issuerRef": { "name": "ca" }, "secretName": "my-tls" })), Some("ingress.tls.issuerRef and ingress.tls.secretName exclude each other")),
-        ("neither issuer nor secret", tls(json!({})), Some("ingress.tls needs issuerRef")),
-        ("a secret's name that is none", tls(json!({ "secretName": "My TLS" })), Some("ingress.tls.secretName must be the name of a Secret")),
+        (
+            "an issuer and a secret",
+            tls(json!({ "issuerRef": { "name": "ca" }, "secretName": "my-tls" })),
+            Some("ingress.tls.issuerRef and ingress.tls.secretName exclude each other"),
+        ),
+        (
+            "neither issuer nor secret",
+            tls(json!({})),
+            Some("ingress.tls needs issuerRef"),
+        ),
+        (
+            "a secret's name that is none",
+            tls(json!({ "secretName": "My TLS" })),
+            Some("ingress.tls.secretName must be the name of a Secret"),
+        ),
         // what does not exist
-        ("an unknown field", json!({ "spec": { "rollout": {} } }), Some("unknown field \"spec.rollout\"")),
-        ("an explicit null where there is no default", json!({ "spec": { "ingress": { "host": "a.test", "tls": null } } }), None),
+        (
+            "an unknown field",
+            json!({ "spec": { "rollout": {} } }),
+            Some("unknown field \"spec.rollout\""),
+        ),
+        (
+            "an explicit null where there is no default",
+            json!({ "spec": { "ingress": { "host": "a.test", "tls": null } } }),
+            None,
+        ),
     ];
-    rows.push(("a uri that is too long", uri(&format!("https://m.example/{}", "a".repeat(1024))), Some("spec.model.uri")));
+    rows.push((
+        "a uri that is too long",
+        uri(&format!("https://m.example/{}", "a".repeat(1024))),
+        Some("spec.model.uri"),
+    ));
     rows
 }
 
@@ -135,7 +347,12 @@ fn merge(base: &mut Value, change: &Value) {
 fn messages(node: &Value, found: &mut BTreeSet<String>) {
     match node {
         Value::Object(map) => {
-            for rule in map.get("x-kubernetes-validations").and_then(Value::as_array).into_iter().flatten() {
+            for rule in map
+                .get("x-kubernetes-validations")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+            {
                 found.insert(rule["message"].as_str().unwrap_or_default().to_owned());
             }
             map.values().for_each(|child| messages(child, found));
@@ -148,7 +365,9 @@ fn messages(node: &Value, found: &mut BTreeSet<String>) {
 #[tokio::test]
 async fn the_api_server_admits_what_can_be_honoured_and_explains_what_can_not() -> Result<()> {
     let server = ApiServer::start()?;
-    server.install_crds(&[concat!(env!("CARGO_MANIFEST_DIR"), "/fraudmodels.yaml")]).await?;
+    server
+        .install_crds(&[concat!(env!("CARGO_MANIFEST_DIR"), "/fraudmodels.yaml")])
+        .await?;
     let resource = ApiResource::erase::<fraudops_crds::FraudModel>(&());
     let api: Api<DynamicObject> = Api::default_namespaced_with(server.client().await?, &resource);
     let mut refusals = BTreeSet::new();
@@ -160,7 +379,10 @@ async fn the_api_server_admits_what_can_be_honoured_and_explains_what_can_not() 
         match (expected, outcome) {
             (None, Ok(())) => {}
             (Some(expected), Err(message)) => {
-                ensure!(message.contains(expected), "{told}: refused with {message:?}, which lacks {expected:?}");
+                ensure!(
+                    message.contains(expected),
+                    "{told}: refused with {message:?}, which lacks {expected:?}"
+                );
                 refusals.insert(message);
             }
             (None, Err(message)) => bail!("{told}: refused: {message}"),
@@ -169,9 +391,16 @@ async fn the_api_server_admits_what_can_be_honoured_and_explains_what_can_not() 
     }
     let mut rules = BTreeSet::new();
     messages(&serde_json::to_value(fraudops_crds::crd()?)?, &mut rules);
-    ensure!(rules.len() >= 20, "only {} rules were found in the schema", rules.len());
+    ensure!(
+        rules.len() >= 20,
+        "only {} rules were found in the schema",
+        rules.len()
+    );
     for rule in rules {
-        ensure!(refusals.iter().any(|refusal| refusal.contains(&rule)), "no row shows the rule {rule:?}");
+        ensure!(
+            refusals.iter().any(|refusal| refusal.contains(&rule)),
+            "no row shows the rule {rule:?}"
+        );
     }
     Ok(())
 }
@@ -180,7 +409,9 @@ async fn the_api_server_admits_what_can_be_honoured_and_explains_what_can_not() 
 async fn create_strictly(api: &Api<DynamicObject>, object: &DynamicObject) -> Result<(), String> {
     let body = serde_json::to_vec(object).map_err(|e| e.to_string())?;
     let url = format!("{}?dryRun=All&fieldValidation=Strict", api.resource_url());
-    let request = http::Request::post(url).header("content-type", "application/json").body(body);
+    let request = http::Request::post(url)
+        .header("content-type", "application/json")
+        .body(body);
     let client = api.clone().into_client();
     match client.request::<Value>(request.map_err(|e| e.to_string())?).await {
         Ok(_) => Ok(()),
@@ -192,16 +423,28 @@ async fn create_strictly(api: &Api<DynamicObject>, object: &DynamicObject) -> Re
 #[tokio::test]
 async fn defaults_are_filled_in_and_the_scale_subresource_works() -> Result<()> {
     let server = ApiServer::start()?;
-    server.install_crds(&[concat!(env!("CARGO_MANIFEST_DIR"), "/fraudmodels.yaml")]).await?;
+    server
+        .install_crds(&[concat!(env!("CARGO_MANIFEST_DIR"), "/fraudmodels.yaml")])
+        .await?;
     let api: Api<fraudops_crds::FraudModel> = Api::default_namespaced(server.client().await?);
     let model: fraudops_crds::FraudModel = serde_json::from_value(good())?;
     let mut bare = good();
     bare["spec"]["scorer"] = json!({ "replicas": 2 });
-    let stored = api.create(&PostParams::default(), &serde_json::from_value(bare)?).await?;
+    let stored = api
+        .create(&PostParams::default(), &serde_json::from_value(bare)?)
+        .await?;
     assert_eq!(stored.spec.decision, model.spec.decision);
-    assert_eq!((stored.spec.decision.review, stored.spec.decision.block), (0.10, 0.50));
+    assert_eq!(
+        (stored.spec.decision.review, stored.spec.decision.block),
+        (0.10, 0.50)
+    );
     let scale = json!({ "spec": { "replicas": 5 } });
-    api.patch_scale("card-fraud", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(&scale)).await?;
+    api.patch_scale(
+        "card-fraud",
+        &kube::api::PatchParams::default(),
+        &kube::api::Patch::Merge(&scale),
+    )
+    .await?;
     assert_eq!(api.get("card-fraud").await?.spec.scorer.replicas, Some(5));
     Ok(())
 }

@@ -20,8 +20,8 @@ use serde_json::Value;
 
 pub use kind::Kind;
 pub use meta::{
-    APPLIED_HASH, DIGEST, MANAGED_BY, MODEL_LABEL, SCORER_PORT, URI, VERSION, VERSION_HASH, secret_name, selector,
-    version_name,
+    APPLIED_HASH, DIGEST, MANAGED_BY, MODEL_LABEL, SCORER_PORT, URI, VERSION, VERSION_HASH, secret_name,
+    selector, version_name,
 };
 
 use crate::reconcile::validate::ValidModel;
@@ -48,13 +48,22 @@ pub struct Served<'a> {
 
 /// What belongs to the model and to each of its `versions`. The names inside are those of `version_name`.
 pub fn workloads(model: &ValidModel, versions: &[Served<'_>], pod_monitors: bool) -> Vec<Child> {
-    let mut children =
-        vec![child(Kind::ServiceAccount, service_account::build(model)), child(Kind::NetworkPolicy, network_policy::build(model))];
+    let mut children = vec![
+        child(Kind::ServiceAccount, service_account::build(model)),
+        child(Kind::NetworkPolicy, network_policy::build(model)),
+    ];
     for served in versions {
         children.push(child(Kind::Deployment, deployment::build(model, served)));
-        children.push(child(Kind::Service, service::build_version(model, served.version)));
-        children.push(child(Kind::PodDisruptionBudget, pdb::build(model, served.version)));
-        children.extend(hpa::build(model, served.version).map(|hpa| child(Kind::HorizontalPodAutoscaler, hpa)));
+        children.push(child(
+            Kind::Service,
+            service::build_version(model, served.version),
+        ));
+        children.push(child(
+            Kind::PodDisruptionBudget,
+            pdb::build(model, served.version),
+        ));
+        children
+            .extend(hpa::build(model, served.version).map(|hpa| child(Kind::HorizontalPodAutoscaler, hpa)));
     }
     if pod_monitors {
         children.push(child(Kind::PodMonitor, monitor::build(model)));
@@ -74,7 +83,9 @@ pub fn certificate(model: &ValidModel) -> Option<Child> {
 
 /// The route to `stable`: the TraefikService before the IngressRoute that names it.
 pub fn route(model: &ValidModel, stable: &ModelVersion) -> Vec<Child> {
-    let Some(ingress) = &model.ingress else { return vec![] };
+    let Some(ingress) = &model.ingress else {
+        return vec![];
+    };
     vec![
         child(Kind::TraefikService, traefik::build_service(model, stable)),
         child(Kind::IngressRoute, traefik::build_route(model, ingress)),
@@ -86,7 +97,11 @@ pub fn url(model: &ValidModel) -> String {
     match &model.ingress {
         Some(ingress) => {
             let scheme = if ingress.tls.is_some() { "https" } else { "http" };
-            format!("{scheme}://{}{}", ingress.host, ingress.path.trim_end_matches('/'))
+            format!(
+                "{scheme}://{}{}",
+                ingress.host,
+                ingress.path.trim_end_matches('/')
+            )
         }
         None => format!("http://{}.{}.svc", model.name, model.namespace),
     }
@@ -110,7 +125,10 @@ mod tests {
     use crate::fixture;
 
     fn objects(model: &ValidModel) -> Vec<Value> {
-        let served = Served { version: &model.wanted, initial_replicas: None };
+        let served = Served {
+            version: &model.wanted,
+            initial_replicas: None,
+        };
         let mut children = workloads(model, &[served], true);
         children.push(stable_service(model, &model.wanted));
         children.extend(certificate(model));
@@ -157,7 +175,10 @@ mod tests {
         for object in objects(&valid) {
             let meta = &object["metadata"];
             assert!(meta["name"].as_str().unwrap().len() <= 63);
-            assert_eq!(meta["ownerReferences"][0]["uid"], "0b7d2c56-7a1e-4d8e-9a52-6b8f4c8f9a11");
+            assert_eq!(
+                meta["ownerReferences"][0]["uid"],
+                "0b7d2c56-7a1e-4d8e-9a52-6b8f4c8f9a11"
+            );
             assert_eq!(meta["labels"][MANAGED_BY], "fraudops-operator");
             for label in meta["labels"].as_object().unwrap().values() {
                 assert!(label.as_str().unwrap().len() <= 63);

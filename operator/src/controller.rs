@@ -82,7 +82,11 @@ pub async fn run(
         names => names.iter().cloned().map(Some).collect(),
     };
     let scopes = scopes.into_iter().map(|namespace| {
-        Arc::new(Scope { ctx: ctx.clone(), namespace, failures: Mutex::default() })
+        Arc::new(Scope {
+            ctx: ctx.clone(),
+            namespace,
+            failures: Mutex::default(),
+        })
     });
     let runs: Vec<_> = scopes.map(|scope| scope.run(shutdown.clone())).collect();
     let (ready, runs): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
@@ -108,14 +112,22 @@ impl Scope {
             .inspect(move |event| tap.see(event))
             .reflect(writer)
             .applied_objects()
-            .predicate_filter(predicates::generation.combine(predicates::annotations), Default::default());
+            .predicate_filter(
+                predicates::generation.combine(predicates::annotations),
+                Default::default(),
+            );
         let mut control = Controller::for_stream(models, reader.clone()).with_config(
-            controller::Config::default().debounce(DEBOUNCE).concurrency(CONCURRENCY),
+            controller::Config::default()
+                .debounce(DEBOUNCE)
+                .concurrency(CONCURRENCY),
         );
         for kind in Kind::ALL {
             control = control.reconcile_on(self.clone().children(kind.resource()));
         }
-        let slices = watcher(self.api::<PartialObjectMeta<EndpointSlice>>(), config().labels(MODEL_LABEL));
+        let slices = watcher(
+            self.api::<PartialObjectMeta<EndpointSlice>>(),
+            config().labels(MODEL_LABEL),
+        );
         control = control.watches_stream(slices.default_backoff().touched_objects(), labelled);
         let control = control
             .graceful_shutdown_on(async move { shutdown.cancelled().await })
@@ -154,12 +166,15 @@ impl Scope {
     }
 
     /// The models whose children of one kind changed; begins when the kind is installed.
-    fn children(self: Arc<Self>, resource: ApiResource) -> impl Stream<Item = ObjectRef<Seen>> + Send + 'static {
+    fn children(
+        self: Arc<Self>,
+        resource: ApiResource,
+    ) -> impl Stream<Item = ObjectRef<Seen>> + Send + 'static {
         let installed = async move {
             let api = self.dynamic(&resource);
             loop {
                 match api.list_metadata(&ListParams::default().limit(1)).await {
-                    Err(kube::Error::Api(status)) if status.is_not_found() => {
+                    Err(error) if error::is_unknown_kind(&error) => {
                         debug!(kind = resource.kind, "not installed");
                         tokio::time::sleep(LOOK_FOR_KINDS).await;
                     }
@@ -168,12 +183,15 @@ impl Scope {
                 }
             }
             let ours = config().labels(&format!("{MANAGED_BY}={}", crate::FIELD_MANAGER));
-            watcher(api, ours).default_backoff().touched_objects().filter_map(move |child| {
-                let model = child.map(owner).inspect_err(|error| {
-                    warn!(kind = resource.kind, error = %chain(error), "watch");
-                });
-                std::future::ready(model.ok().flatten())
-            })
+            watcher(api, ours)
+                .default_backoff()
+                .touched_objects()
+                .filter_map(move |child| {
+                    let model = child.map(owner).inspect_err(|error| {
+                        warn!(kind = resource.kind, error = %chain(error), "watch");
+                    });
+                    std::future::ready(model.ok().flatten())
+                })
         };
         stream::once(installed).flatten().boxed()
     }
@@ -217,7 +235,11 @@ impl Scope {
             }
             Ok(watcher::Event::Delete(model)) => {
                 let key = ObjectRef::from_obj(model);
-                self.ctx.metrics.model_gone(&format!("{}/{}", model.namespace().unwrap_or_default(), model.name_any()));
+                self.ctx.metrics.model_gone(&format!(
+                    "{}/{}",
+                    model.namespace().unwrap_or_default(),
+                    model.name_any()
+                ));
                 self.failures().remove(&key);
                 tokio::spawn(drop_route(self.ctx.client.clone(), model.clone()));
             }
@@ -231,14 +253,34 @@ impl Scope {
 async fn drop_route(client: Client, model: Seen) {
     let (name, namespace) = (model.name_any(), model.namespace().unwrap_or_default());
     let api = Api::<DynamicObject>::namespaced_with(client, &namespace, &Kind::IngressRoute.resource());
-    let Ok(Some(route)) = api.get_opt(&name).await else { return };
-    if !route.owner_references().iter().any(|owner| Some(&owner.uid) == model.metadata.uid.as_ref()) {
+    let Ok(Some(route)) = api.get_opt(&name).await else {
+        return;
+    };
+    if !route
+        .owner_references()
+        .iter()
+        .any(|owner| Some(&owner.uid) == model.metadata.uid.as_ref())
+    {
         return;
     }
-    let exactly = Preconditions { uid: route.uid(), resource_version: route.resource_version() };
-    match api.delete(&name, &DeleteParams { preconditions: Some(exactly), ..DeleteParams::background() }).await {
+    let exactly = Preconditions {
+        uid: route.uid(),
+        resource_version: route.resource_version(),
+    };
+    match api
+        .delete(
+            &name,
+            &DeleteParams {
+                preconditions: Some(exactly),
+                ..DeleteParams::background()
+            },
+        )
+        .await
+    {
         Ok(_) => info!(namespace, model = name, "route of a deleted model removed"),
-        Err(error) => debug!(namespace, model = name, %error, "route of a deleted model is left to the garbage collector"),
+        Err(error) => {
+            debug!(namespace, model = name, %error, "route of a deleted model is left to the garbage collector")
+        }
     }
 }
 
@@ -247,7 +289,12 @@ fn config() -> watcher::Config {
 }
 
 fn owner(child: PartialObjectMeta<DynamicObject>) -> Option<ObjectRef<Seen>> {
-    let model = child.owner_references().iter().find(|owner| owner.kind == "FraudModel")?.name.clone();
+    let model = child
+        .owner_references()
+        .iter()
+        .find(|owner| owner.kind == "FraudModel")?
+        .name
+        .clone();
     Some(ObjectRef::new(&model).within(&child.namespace()?))
 }
 
@@ -263,7 +310,8 @@ fn jitter() -> f64 {
 
 fn told(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".into())
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "without a message".into())
 }
 
 /// The whole chain of causes in one line.

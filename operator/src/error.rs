@@ -66,6 +66,12 @@ fn is_conflict(cause: &kube::Error) -> bool {
     matches!(cause, kube::Error::Api(status) if status.is_conflict())
 }
 
+/// Whether the API server does not know the kind that was listed. For a group that it does not know it answers 404 in
+/// plain text, without a reason to match on.
+pub fn is_unknown_kind(cause: &kube::Error) -> bool {
+    matches!(cause, kube::Error::Api(status) if status.code == 404)
+}
+
 /// Pause before a visit that failed `failures` times in a row is repeated: 1 s, doubling, to 5 min. `jitter` is in 0..1
 /// and takes up to a quarter off, so that many models do not come back in one moment.
 pub fn backoff(error: &Error, failures: u32, jitter: f64) -> Duration {
@@ -73,7 +79,9 @@ pub fn backoff(error: &Error, failures: u32, jitter: f64) -> Duration {
         return Duration::from_millis(200);
     }
     let doubled = Duration::from_secs(1_u64 << failures.saturating_sub(1).min(9));
-    doubled.min(Duration::from_secs(300)).mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 4.0)
+    doubled
+        .min(Duration::from_secs(300))
+        .mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 4.0)
 }
 
 #[cfg(test)]
@@ -83,7 +91,9 @@ mod tests {
     #[test]
     fn the_pause_doubles_up_to_five_minutes() {
         let error = Error::Panic("x".into());
-        let pauses: Vec<u64> = [1, 2, 3, 9, 10, 100].map(|n| backoff(&error, n, 0.0).as_secs()).into();
+        let pauses: Vec<u64> = [1, 2, 3, 9, 10, 100]
+            .map(|n| backoff(&error, n, 0.0).as_secs())
+            .into();
         assert_eq!(pauses, [1, 2, 4, 256, 300, 300]);
         assert_eq!(backoff(&error, 3, 1.0), Duration::from_secs(3));
     }

@@ -24,7 +24,10 @@ pub struct News {
 impl Events {
     /// Events of the process `instance`.
     pub fn new(client: Client, instance: String) -> Self {
-        let reporter = Reporter { controller: crate::FIELD_MANAGER.into(), instance: Some(instance) };
+        let reporter = Reporter {
+            controller: crate::FIELD_MANAGER.into(),
+            instance: Some(instance),
+        };
         Self(Recorder::new(client, reporter))
     }
 
@@ -32,10 +35,20 @@ impl Events {
     pub async fn tell(&self, model: &FraudModel, news: Vec<News>) {
         let name = model.metadata.name.as_deref().unwrap_or_default();
         let namespace = model.metadata.namespace.as_deref().unwrap_or_default();
-        for News { warning, reason, action, note } in news {
+        for News {
+            warning,
+            reason,
+            action,
+            note,
+        } in news
+        {
             info!(namespace, model = name, reason, note, "{action}");
             let event = Event {
-                type_: if warning { EventType::Warning } else { EventType::Normal },
+                type_: if warning {
+                    EventType::Warning
+                } else {
+                    EventType::Normal
+                },
                 reason,
                 note: Some(note.chars().take(MAX_NOTE).collect()),
                 action: action.into(),
@@ -63,7 +76,8 @@ pub fn news(before: &FraudModelStatus, now: &FraudModelStatus) -> Vec<News> {
         });
     }
     for condition in &now.conditions {
-        let abnormal = condition.status == "False" && ["ModelVerified", "RouteReady", "Ready"].contains(&&*condition.type_);
+        let abnormal = condition.status == "False"
+            && ["ModelVerified", "RouteReady", "Ready"].contains(&&*condition.type_);
         let old = before.conditions.iter().find(|c| c.type_ == condition.type_);
         if abnormal && is_problem(condition) && old.is_none_or(|old| old.reason != condition.reason) {
             all.push(News {
@@ -80,6 +94,13 @@ pub fn news(before: &FraudModelStatus, now: &FraudModelStatus) -> Vec<News> {
 
 /// What passes by itself is no news.
 fn is_problem(condition: &Condition) -> bool {
-    !["Starting", "CertificateNotReady", "NoStableVersion", "NoReadyPods", "PodsPending", "Retiring"]
-        .contains(&condition.reason.as_str())
+    ![
+        "Starting",
+        "CertificateNotReady",
+        "NoStableVersion",
+        "NoReadyPods",
+        "PodsPending",
+        "Retiring",
+    ]
+    .contains(&condition.reason.as_str())
 }

@@ -24,7 +24,10 @@ pub fn model() -> FraudModel {
 }
 
 pub fn defaults() -> Defaults {
-    Defaults { scorer_image: "registry.example/scorer:1".into(), insecure_registries: vec![] }
+    Defaults {
+        scorer_image: "registry.example/scorer:1".into(),
+        insecure_registries: vec![],
+    }
 }
 
 pub fn valid() -> ValidModel {

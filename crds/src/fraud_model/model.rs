@@ -67,7 +67,11 @@ pub struct Decision {
 
 impl Default for Decision {
     fn default() -> Self {
-        Self { review: default_review(), block: default_block(), on_model_error: OnModelError::default() }
+        Self {
+            review: default_review(),
+            block: default_block(),
+            on_model_error: OnModelError::default(),
+        }
     }
 }
 

@@ -18,7 +18,11 @@ pub(super) fn build(model: &ValidModel) -> Option<Certificate> {
                 kind: issuer.kind.as_str().into(),
                 group: "cert-manager.io".into(),
             },
-            private_key: PrivateKey { algorithm: "ECDSA".into(), size: 256, rotation_policy: "Always".into() },
+            private_key: PrivateKey {
+                algorithm: "ECDSA".into(),
+                size: 256,
+                rotation_policy: "Always".into(),
+            },
             usages: vec!["digital signature".into(), "server auth".into()],
         },
         status: None,

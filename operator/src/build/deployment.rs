@@ -7,9 +7,9 @@ use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
         core::v1::{
-            Capabilities, Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction, KeyToPath, PodSecurityContext,
-            PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext,
-            TopologySpreadConstraint, Volume, VolumeMount,
+            Capabilities, Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction, KeyToPath,
+            PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile,
+            SecretVolumeSource, SecurityContext, TopologySpreadConstraint, Volume, VolumeMount,
         },
     },
     apimachinery::pkg::{
@@ -66,9 +66,13 @@ pub(super) fn build(model: &ValidModel, served: &Served<'_>) -> Deployment {
 
 /// What a visit needs to know of a version whose `status` was lost.
 fn version_annotations(version: &ModelVersion) -> BTreeMap<String, String> {
-    [(meta::VERSION, &version.version), (meta::DIGEST, &version.digest), (meta::URI, &version.uri)]
-        .map(|(key, value)| (key.to_owned(), value.clone()))
-        .into()
+    [
+        (meta::VERSION, &version.version),
+        (meta::DIGEST, &version.digest),
+        (meta::URI, &version.uri),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.clone()))
+    .into()
 }
 
 /// With an autoscaler the number is its own, but for the first moment of a Deployment.
@@ -107,14 +111,27 @@ fn template(model: &ValidModel, version: &ModelVersion) -> PodTemplateSpec {
 }
 
 fn fetch(model: &ValidModel, version: &ModelVersion) -> Container {
-    let mut args: Vec<String> = vec!["fetch".into(), format!("--uri={}", version.uri), format!("--to={MODEL_FILE}")];
+    let mut args: Vec<String> = vec![
+        "fetch".into(),
+        format!("--uri={}", version.uri),
+        format!("--to={MODEL_FILE}"),
+    ];
     let digest = version.digest.trim_start_matches("sha256:");
     if pinned_digest(&version.uri) != Some(digest) {
         args.push(format!("--sha256={digest}"));
     }
     let secrets = 0..model.scorer.image_pull_secrets.len();
-    args.extend(secrets.clone().map(|i| format!("--docker-config={REGISTRY_DIR}/{i}")));
-    args.extend(model.insecure_registries.iter().map(|host| format!("--insecure-registry={host}")));
+    args.extend(
+        secrets
+            .clone()
+            .map(|i| format!("--docker-config={REGISTRY_DIR}/{i}")),
+    );
+    args.extend(
+        model
+            .insecure_registries
+            .iter()
+            .map(|host| format!("--insecure-registry={host}")),
+    );
     let mut mounts = vec![mount("model", MODEL_DIR, false)];
     mounts.extend(secrets.map(|i| mount(&format!("registry-{i}"), &format!("{REGISTRY_DIR}/{i}"), true)));
     Container {
@@ -137,7 +154,10 @@ fn serve(model: &ValidModel, version: &ModelVersion) -> Container {
             format!("--block={}", decision.block),
             format!("--on-model-error={}", decision.on_model_error.as_str()),
         ]),
-        ports: Some(vec![port(meta::SCORER_PORT, 8080), port(meta::METRICS_PORT, 8010)]),
+        ports: Some(vec![
+            port(meta::SCORER_PORT, 8080),
+            port(meta::METRICS_PORT, 8010),
+        ]),
         volume_mounts: Some(vec![mount("model", MODEL_DIR, true)]),
         startup_probe: Some(probe("/readyz", 1, 300)),
         readiness_probe: Some(probe("/readyz", 2, 2)),
@@ -150,13 +170,19 @@ fn serve(model: &ValidModel, version: &ModelVersion) -> Container {
 fn base(model: &ValidModel) -> Container {
     Container {
         image: Some(model.image.clone()),
-        image_pull_policy: model.scorer.image_pull_policy.map(|policy| policy.as_str().into()),
+        image_pull_policy: model
+            .scorer
+            .image_pull_policy
+            .map(|policy| policy.as_str().into()),
         env: non_empty(&model.scorer.env),
         resources: Some(resources(model.scorer.resources.as_ref())),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
             read_only_root_filesystem: Some(true),
-            capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), add: None }),
+            capabilities: Some(Capabilities {
+                drop: Some(vec!["ALL".into()]),
+                add: None,
+            }),
             ..SecurityContext::default()
         }),
         ..Container::default()
@@ -165,7 +191,11 @@ fn base(model: &ValidModel) -> Container {
 
 fn resources(wanted: Option<&Resources>) -> ResourceRequirements {
     let canonical = |map: &BTreeMap<String, IntOrString>| {
-        Some(map.iter().map(|(name, value)| (name.clone(), quantity::canonical(value))).collect())
+        Some(
+            map.iter()
+                .map(|(name, value)| (name.clone(), quantity::canonical(value)))
+                .collect(),
+        )
     };
     match wanted {
         Some(Resources { requests, limits }) => ResourceRequirements {
@@ -183,7 +213,9 @@ fn resources(wanted: Option<&Resources>) -> ResourceRequirements {
 }
 
 fn quantities<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, Quantity> {
-    pairs.map(|(name, value)| (name.to_owned(), Quantity(value.to_owned()))).into()
+    pairs
+        .map(|(name, value)| (name.to_owned(), Quantity(value.to_owned())))
+        .into()
 }
 
 fn pod_security() -> PodSecurityContext {
@@ -192,7 +224,10 @@ fn pod_security() -> PodSecurityContext {
         run_as_user: Some(USER),
         run_as_group: Some(USER),
         fs_group: Some(USER),
-        seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), localhost_profile: None }),
+        seccomp_profile: Some(SeccompProfile {
+            type_: "RuntimeDefault".into(),
+            localhost_profile: None,
+        }),
         ..PodSecurityContext::default()
     }
 }
@@ -200,7 +235,10 @@ fn pod_security() -> PodSecurityContext {
 fn volumes(model: &ValidModel) -> Vec<Volume> {
     let mut volumes = vec![Volume {
         name: "model".into(),
-        empty_dir: Some(EmptyDirVolumeSource { size_limit: Some(Quantity("512Mi".into())), medium: None }),
+        empty_dir: Some(EmptyDirVolumeSource {
+            size_limit: Some(Quantity("512Mi".into())),
+            medium: None,
+        }),
         ..Volume::default()
     }];
     for (i, secret) in model.scorer.image_pull_secrets.iter().enumerate() {

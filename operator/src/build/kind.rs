@@ -73,6 +73,9 @@ impl Kind {
 
     /// Whether the kind comes with something that may not be installed.
     pub fn is_optional(self) -> bool {
-        matches!(self, Self::PodMonitor | Self::Certificate | Self::TraefikService | Self::IngressRoute)
+        matches!(
+            self,
+            Self::PodMonitor | Self::Certificate | Self::TraefikService | Self::IngressRoute
+        )
     }
 }

@@ -50,7 +50,10 @@ pub fn selector(model: &str, hash: &str) -> BTreeMap<String, String> {
 
 /// Selects the pods of all versions.
 pub(super) fn all_pods(model: &ValidModel) -> LabelSelector {
-    let labels = [("app.kubernetes.io/name", "fraudops-scorer"), (MODEL_LABEL, model.name.as_str())];
+    let labels = [
+        ("app.kubernetes.io/name", "fraudops-scorer"),
+        (MODEL_LABEL, model.name.as_str()),
+    ];
     LabelSelector {
         match_labels: Some(labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into()),
         ..LabelSelector::default()
@@ -71,7 +74,9 @@ pub(super) fn shared(model: &ValidModel, name: String) -> ObjectMeta {
 /// Metadata of what belongs to one version.
 pub(super) fn versioned(model: &ValidModel, version: &ModelVersion) -> ObjectMeta {
     let mut meta = shared(model, version_name(&model.name, &version.hash));
-    meta.labels.get_or_insert_default().extend(version_labels(version));
+    meta.labels
+        .get_or_insert_default()
+        .extend(version_labels(version));
     meta
 }
 
@@ -96,7 +101,10 @@ fn labels(model: &ValidModel) -> BTreeMap<String, String> {
 }
 
 fn version_labels(version: &ModelVersion) -> [(String, String); 2] {
-    [("app.kubernetes.io/version".into(), version.version.clone()), (VERSION_HASH.into(), version.hash.clone())]
+    [
+        ("app.kubernetes.io/version".into(), version.version.clone()),
+        (VERSION_HASH.into(), version.hash.clone()),
+    ]
 }
 
 /// Adds [`APPLIED_HASH`] to `body`.

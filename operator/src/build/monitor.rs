@@ -11,7 +11,10 @@ pub(super) fn build(model: &ValidModel) -> PodMonitor {
         spec: PodMonitorSpec {
             selector: meta::all_pods(model),
             pod_target_labels: vec![meta::MODEL_LABEL.into(), "app.kubernetes.io/version".into()],
-            pod_metrics_endpoints: vec![PodMetricsEndpoint { port: meta::METRICS_PORT.into(), path: "/metrics".into() }],
+            pod_metrics_endpoints: vec![PodMetricsEndpoint {
+                port: meta::METRICS_PORT.into(),
+                path: "/metrics".into(),
+            }],
         },
     }
 }

@@ -2,7 +2,8 @@
 
 use k8s_openapi::{
     api::networking::v1::{
-        NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPort, NetworkPolicySpec,
+        NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPort,
+        NetworkPolicySpec,
     },
     apimachinery::pkg::util::intstr::IntOrString,
 };
@@ -22,7 +23,10 @@ pub(super) fn build(model: &ValidModel) -> NetworkPolicy {
                 ports: Some(vec![named(meta::SCORER_PORT), named(meta::METRICS_PORT)]),
                 from: None,
             }]),
-            egress: Some(vec![NetworkPolicyEgressRule { ports: Some(egress_ports(model)), to: None }]),
+            egress: Some(vec![NetworkPolicyEgressRule {
+                ports: Some(egress_ports(model)),
+                to: None,
+            }]),
         }),
     }
 }
@@ -30,7 +34,12 @@ pub(super) fn build(model: &ValidModel) -> NetworkPolicy {
 fn egress_ports(model: &ValidModel) -> Vec<NetworkPolicyPort> {
     let mut tcp = vec![53, 443];
     tcp.extend(port_of(&model.wanted.uri));
-    for variable in model.scorer.env.iter().filter(|variable| variable.name == OTLP_ENDPOINT) {
+    for variable in model
+        .scorer
+        .env
+        .iter()
+        .filter(|variable| variable.name == OTLP_ENDPOINT)
+    {
         // A value that comes from elsewhere is not known here: both standard ports then.
         match &variable.value {
             Some(endpoint) => tcp.extend(port_of(endpoint).or(Some(80))),
@@ -56,11 +65,19 @@ fn port_of(uri: &str) -> Option<i32> {
 }
 
 fn named(port: &str) -> NetworkPolicyPort {
-    NetworkPolicyPort { port: Some(IntOrString::String(port.into())), protocol: Some("TCP".into()), end_port: None }
+    NetworkPolicyPort {
+        port: Some(IntOrString::String(port.into())),
+        protocol: Some("TCP".into()),
+        end_port: None,
+    }
 }
 
 fn numbered(protocol: &str, port: i32) -> NetworkPolicyPort {
-    NetworkPolicyPort { port: Some(IntOrString::Int(port)), protocol: Some(protocol.into()), end_port: None }
+    NetworkPolicyPort {
+        port: Some(IntOrString::Int(port)),
+        protocol: Some(protocol.into()),
+        end_port: None,
+    }
 }
 
 #[cfg(test)]

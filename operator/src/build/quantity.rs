@@ -11,7 +11,11 @@ pub(super) fn canonical(value: &IntOrString) -> Quantity {
         IntOrString::String(text) => text.clone(),
     };
     Quantity(milli(&text).map_or(text, |milli| {
-        if milli % 1000 == 0 { (milli / 1000).to_string() } else { format!("{milli}m") }
+        if milli % 1000 == 0 {
+            (milli / 1000).to_string()
+        } else {
+            format!("{milli}m")
+        }
     }))
 }
 
@@ -21,7 +25,9 @@ fn milli(text: &str) -> Option<i64> {
     }
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = format!("{fraction:0<3}");
-    let small = (digits.len() == 3).then(|| digits.parse::<i64>().ok()).flatten()?;
+    let small = (digits.len() == 3)
+        .then(|| digits.parse::<i64>().ok())
+        .flatten()?;
     whole.parse::<i64>().ok()?.checked_mul(1000)?.checked_add(small)
 }
 
@@ -31,10 +37,19 @@ mod tests {
 
     #[test]
     fn quantities_come_out_as_the_api_server_writes_them() {
-        for (given, canonical_form) in
-            [("1000m", "1"), ("1500m", "1500m"), ("0.5", "500m"), ("1.25", "1250m"), ("2", "2"), ("256Mi", "256Mi")]
-        {
-            assert_eq!(canonical(&IntOrString::String(given.into())).0, canonical_form, "{given}");
+        for (given, canonical_form) in [
+            ("1000m", "1"),
+            ("1500m", "1500m"),
+            ("0.5", "500m"),
+            ("1.25", "1250m"),
+            ("2", "2"),
+            ("256Mi", "256Mi"),
+        ] {
+            assert_eq!(
+                canonical(&IntOrString::String(given.into())).0,
+                canonical_form,
+                "{given}"
+            );
         }
         assert_eq!(canonical(&IntOrString::Int(3)).0, "3");
     }

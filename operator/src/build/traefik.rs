@@ -3,9 +3,12 @@
 use fraudops_crds::{
     fraud_model::{Ingress, ModelVersion},
     traefik::{
-        IngressRoute, IngressRouteSpec, Route, RouteTls, ServiceRef, TraefikService, TraefikServiceSpec, Weighted,
+        IngressRoute, IngressRouteSpec, Route, RouteTls, ServiceRef, TraefikService, TraefikServiceSpec,
+        Weighted,
     },
 };
+
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::meta;
 use crate::reconcile::validate::ValidModel;
@@ -19,7 +22,7 @@ pub(super) fn build_service(model: &ValidModel, stable: &ModelVersion) -> Traefi
                 services: vec![ServiceRef {
                     kind: "Service".into(),
                     name: meta::version_name(&model.name, &stable.hash),
-                    port: Some(meta::SCORER_PORT.into()),
+                    port: Some(IntOrString::String(meta::SCORER_PORT.into())),
                     weight: Some(100),
                 }],
             },
@@ -47,7 +50,10 @@ pub(super) fn build_route(model: &ValidModel, ingress: &Ingress) -> IngressRoute
                 }],
             }],
             tls: ingress.tls.as_ref().map(|tls| RouteTls {
-                secret_name: tls.secret_name.clone().unwrap_or_else(|| meta::secret_name(&model.name)),
+                secret_name: tls
+                    .secret_name
+                    .clone()
+                    .unwrap_or_else(|| meta::secret_name(&model.name)),
             }),
         },
     }

@@ -53,8 +53,17 @@ pub struct Applied {
 ///
 /// # Errors
 /// At the first write that fails.
-pub async fn apply(ctx: &Context, valid: &ValidModel, observed: &Observed, plan: &Plan) -> Result<Applied, ApplyError> {
-    let writer = Writer { ctx, namespace: &valid.namespace, owner: &valid.owner.uid };
+pub async fn apply(
+    ctx: &Context,
+    valid: &ValidModel,
+    observed: &Observed,
+    plan: &Plan,
+) -> Result<Applied, ApplyError> {
+    let writer = Writer {
+        ctx,
+        namespace: &valid.namespace,
+        owner: &valid.owner.uid,
+    };
     let mut applied = Applied::default();
     for child in &plan.desired {
         let route = matches!(child.kind, Kind::TraefikService | Kind::IngressRoute);
@@ -91,7 +100,14 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     async fn put(&self, observed: &Observed, child: &Child) -> Result<Put, ApplyError> {
-        let failed = |verb| move |source| ApplyError { verb, kind: child.kind, name: child.name.clone(), source };
+        let failed = |verb| {
+            move |source| ApplyError {
+                verb,
+                kind: child.kind,
+                name: child.name.clone(),
+                source,
+            }
+        };
         if observed.foreign.contains(&(child.kind, child.name.clone())) {
             return Ok(Put::Taken);
         }
@@ -108,21 +124,33 @@ impl Writer<'_> {
                 "metadata": { "name": child.name, "namespace": self.namespace },
                 "spec": { "replicas": live_body["spec"]["replicas"] } });
             let manager = PatchParams::apply(HANDOVER_MANAGER).force();
-            api.patch(&child.name, &manager, &Patch::Apply(&body)).await.map_err(failed("hand over replicas of"))?;
+            api.patch(&child.name, &manager, &Patch::Apply(&body))
+                .await
+                .map_err(failed("hand over replicas of"))?;
         }
         debug!(kind = ?child.kind, name = child.name, "differs");
         let mut body = child.body.clone();
         body["metadata"]["uid"] = live.uid().into(); // never a new object in the place of one that was just removed
         let ours = PatchParams::apply(FIELD_MANAGER).force();
-        api.patch(&child.name, &ours, &Patch::Apply(&body)).await.map_err(failed("apply"))?;
+        api.patch(&child.name, &ours, &Patch::Apply(&body))
+            .await
+            .map_err(failed("apply"))?;
         Ok(Put::Written)
     }
 
     /// Makes `child` unless the name is taken: without force, an object that appears in between is a conflict.
     async fn create(&self, api: &Api<DynamicObject>, child: &Child) -> Result<Put, ApplyError> {
-        let failed = |source| ApplyError { verb: "create", kind: child.kind, name: child.name.clone(), source };
+        let failed = |source| ApplyError {
+            verb: "create",
+            kind: child.kind,
+            name: child.name.clone(),
+            source,
+        };
         if let Some(there) = api.get_opt(&child.name).await.map_err(failed)?
-            && !there.owner_references().iter().any(|owner| owner.uid == self.owner)
+            && !there
+                .owner_references()
+                .iter()
+                .any(|owner| owner.uid == self.owner)
         {
             return Ok(Put::Taken);
         }
@@ -140,13 +168,24 @@ impl Writer<'_> {
     /// Removes the very object that was seen; one that changed since is looked at again.
     async fn remove(&self, kind: Kind, child: &DynamicObject) -> Result<(), ApplyError> {
         let name = child.name_any();
-        let exactly = Preconditions { uid: child.uid(), resource_version: child.resource_version() };
-        let params = DeleteParams { preconditions: Some(exactly), ..DeleteParams::background() };
+        let exactly = Preconditions {
+            uid: child.uid(),
+            resource_version: child.resource_version(),
+        };
+        let params = DeleteParams {
+            preconditions: Some(exactly),
+            ..DeleteParams::background()
+        };
         info!(?kind, name, namespace = self.namespace, "removed");
         match self.api(kind).delete(&name, &params).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-            Err(source) => Err(ApplyError { verb: "remove", kind, name, source }),
+            Err(source) => Err(ApplyError {
+                verb: "remove",
+                kind,
+                name,
+                source,
+            }),
         }
     }
 

@@ -23,15 +23,21 @@ pub fn is_within(wanted: &Value, live: &Value) -> bool {
 
 fn within(field: &str, wanted: &Value, live: &Value) -> bool {
     match (wanted, live) {
-        (Value::Object(wanted), Value::Object(live)) => wanted.iter().all(|(key, value)| match live.get(key) {
-            Some(other) => within(key, value, other),
-            None => is_nothing(value),
-        }),
-        (Value::Array(wanted), Value::Array(live)) if MERGED.contains(&field) => {
-            wanted.iter().all(|item| live.iter().any(|other| within("", item, other)))
+        (Value::Object(wanted), Value::Object(live)) => {
+            wanted.iter().all(|(key, value)| match live.get(key) {
+                Some(other) => within(key, value, other),
+                None => is_nothing(value),
+            })
         }
+        (Value::Array(wanted), Value::Array(live)) if MERGED.contains(&field) => wanted
+            .iter()
+            .all(|item| live.iter().any(|other| within("", item, other))),
         (Value::Array(wanted), Value::Array(live)) => {
-            wanted.len() == live.len() && wanted.iter().zip(live).all(|(item, other)| within("", item, other))
+            wanted.len() == live.len()
+                && wanted
+                    .iter()
+                    .zip(live)
+                    .all(|(item, other)| within("", item, other))
         }
         (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
         (wanted, live) => wanted == live,
@@ -66,7 +72,10 @@ mod tests {
     #[test]
     fn a_changed_and_a_removed_field_are_differences() {
         let wanted = json!({ "spec": { "replicas": 2, "selector": { "a": "b" } } });
-        assert!(!is_within(&wanted, &json!({ "spec": { "replicas": 3, "selector": { "a": "b" } } })));
+        assert!(!is_within(
+            &wanted,
+            &json!({ "spec": { "replicas": 3, "selector": { "a": "b" } } })
+        ));
         assert!(!is_within(&wanted, &json!({ "spec": { "replicas": 2 } })));
     }
 
@@ -80,12 +89,17 @@ mod tests {
     #[test]
     fn a_sidecar_that_was_added_is_left_alone() {
         let wanted = json!({ "containers": [{ "name": "scorer", "image": "a" }] });
-        let live = json!({ "containers": [{ "name": "mesh" }, { "name": "scorer", "image": "a", "stdin": false }] });
+        let live =
+            json!({ "containers": [{ "name": "mesh" }, { "name": "scorer", "image": "a", "stdin": false }] });
         assert!(is_within(&wanted, &live));
     }
 
     fn json() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![any::<bool>().prop_map(Value::from), any::<i32>().prop_map(Value::from), "[a-z]{0,3}".prop_map(Value::from)];
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(Value::from),
+            any::<i32>().prop_map(Value::from),
+            "[a-z]{0,3}".prop_map(Value::from)
+        ];
         leaf.prop_recursive(3, 24, 4, |inner| {
             prop_oneof![
                 proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),

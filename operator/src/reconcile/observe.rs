@@ -17,7 +17,7 @@ use super::{
     observed::{Observed, children_of},
     validate::ValidModel,
 };
-use crate::build::Kind;
+use crate::{build::Kind, error::is_unknown_kind};
 
 /// A read failed.
 #[derive(Debug, Error)]
@@ -43,10 +43,16 @@ impl ObserveError {
 ///
 /// # Errors
 /// When the API server can't be read.
-pub async fn model(client: &Client, seen: &PartialObjectMeta<FraudModel>) -> Result<Option<FraudModel>, ObserveError> {
+pub async fn model(
+    client: &Client,
+    seen: &PartialObjectMeta<FraudModel>,
+) -> Result<Option<FraudModel>, ObserveError> {
     let api = Api::<FraudModel>::namespaced(client.clone(), &seen.namespace().unwrap_or_default());
     let name = seen.name_any();
-    let found = api.get_opt(&name).await.map_err(reading(format!("FraudModel {name}")))?;
+    let found = api
+        .get_opt(&name)
+        .await
+        .map_err(reading(format!("FraudModel {name}")))?;
     Ok(found.filter(|model| model.metadata.deletion_timestamp.is_none() && model.uid() == seen.metadata.uid))
 }
 
@@ -54,11 +60,23 @@ pub async fn model(client: &Client, seen: &PartialObjectMeta<FraudModel>) -> Res
 ///
 /// # Errors
 /// When the API server can't be read. Pods that do not answer are no error: their report says so.
-pub async fn observe(ctx: &Context, model: &FraudModel, valid: &ValidModel) -> Result<Observed, ObserveError> {
+pub async fn observe(
+    ctx: &Context,
+    model: &FraudModel,
+    valid: &ValidModel,
+) -> Result<Observed, ObserveError> {
     let lists = try_join_all(Kind::ALL.map(|kind| children(ctx, valid, kind)));
-    let (lists, endpoints, pods, rival) =
-        futures::try_join!(lists, endpoints(ctx, valid), pods(ctx, valid), rival(ctx, model, valid))?;
-    let mut observed = Observed { endpoints, rival, ..Observed::default() };
+    let (lists, endpoints, pods, rival) = futures::try_join!(
+        lists,
+        endpoints(ctx, valid),
+        pods(ctx, valid),
+        rival(ctx, model, valid)
+    )?;
+    let mut observed = Observed {
+        endpoints,
+        rival,
+        ..Observed::default()
+    };
     for (kind, list) in Kind::ALL.into_iter().zip(lists) {
         let Some(list) = list else {
             observed.missing.insert(kind);
@@ -66,7 +84,10 @@ pub async fn observe(ctx: &Context, model: &FraudModel, valid: &ValidModel) -> R
         };
         for child in list {
             let key = (kind, child.name_any());
-            let ours = child.owner_references().iter().any(|owner| owner.uid == valid.owner.uid);
+            let ours = child
+                .owner_references()
+                .iter()
+                .any(|owner| owner.uid == valid.owner.uid);
             if ours && child.metadata.deletion_timestamp.is_none() {
                 observed.children.insert(key, child);
             } else {
@@ -78,23 +99,33 @@ pub async fn observe(ctx: &Context, model: &FraudModel, valid: &ValidModel) -> R
     Ok(observed)
 }
 
-async fn children(ctx: &Context, valid: &ValidModel, kind: Kind) -> Result<Option<Vec<DynamicObject>>, ObserveError> {
+async fn children(
+    ctx: &Context,
+    valid: &ValidModel,
+    kind: Kind,
+) -> Result<Option<Vec<DynamicObject>>, ObserveError> {
     let resource = kind.resource();
     let api = Api::<DynamicObject>::namespaced_with(ctx.client.clone(), &valid.namespace, &resource);
-    match api.list(&ListParams::default().labels(&children_of(&valid.name))).await {
+    match api
+        .list(&ListParams::default().labels(&children_of(&valid.name)))
+        .await
+    {
         Ok(list) => Ok(Some(list.items)),
-        // An API server answers 404 to a list only when it does not know the kind.
-        Err(kube::Error::Api(status)) if status.is_not_found() && kind.is_optional() => Ok(None),
+        Err(cause) if kind.is_optional() && is_unknown_kind(&cause) => Ok(None),
         Err(cause) => Err(reading(resource.plural)(cause)),
     }
 }
 
 async fn endpoints(ctx: &Context, valid: &ValidModel) -> Result<BTreeMap<String, usize>, ObserveError> {
     let api = Api::<EndpointSlice>::namespaced(ctx.client.clone(), &valid.namespace);
-    let slices = api.list(&ListParams::default().labels(&children_of(&valid.name))).await;
+    let slices = api
+        .list(&ListParams::default().labels(&children_of(&valid.name)))
+        .await;
     let mut serving = BTreeMap::new();
     for slice in slices.map_err(reading("endpointslices"))? {
-        let Some(service) = slice.labels().get("kubernetes.io/service-name") else { continue };
+        let Some(service) = slice.labels().get("kubernetes.io/service-name") else {
+            continue;
+        };
         let ready = |e: &&k8s_openapi::api::discovery::v1::Endpoint| {
             e.conditions.as_ref().is_none_or(|c| c.ready.unwrap_or(true))
         };
@@ -105,28 +136,50 @@ async fn endpoints(ctx: &Context, valid: &ValidModel) -> Result<BTreeMap<String,
 
 async fn pods(ctx: &Context, valid: &ValidModel) -> Result<Vec<Pod>, ObserveError> {
     let api = Api::<Pod>::namespaced(ctx.client.clone(), &valid.namespace);
-    let pods = api.list(&ListParams::default().labels(&children_of(&valid.name))).await;
+    let pods = api
+        .list(&ListParams::default().labels(&children_of(&valid.name)))
+        .await;
     Ok(pods.map_err(reading("pods"))?.items)
 }
 
 /// Looks for an older FraudModel that has the host: the API server selects by host, so that this stays cheap.
-async fn rival(ctx: &Context, model: &FraudModel, valid: &ValidModel) -> Result<Option<String>, ObserveError> {
-    let Some(ingress) = &valid.ingress else { return Ok(None) };
+async fn rival(
+    ctx: &Context,
+    model: &FraudModel,
+    valid: &ValidModel,
+) -> Result<Option<String>, ObserveError> {
+    let Some(ingress) = &valid.ingress else {
+        return Ok(None);
+    };
     let apis: Vec<Api<FraudModel>> = match ctx.namespaces.as_slice() {
         [] => vec![Api::all(ctx.client.clone())],
-        names => names.iter().map(|name| Api::namespaced(ctx.client.clone(), name)).collect(),
+        names => names
+            .iter()
+            .map(|name| Api::namespaced(ctx.client.clone(), name))
+            .collect(),
     };
     let same_host = ListParams::default().fields(&format!("spec.ingress.host={}", ingress.host));
-    let lists = try_join_all(apis.iter().map(|api| api.list(&same_host))).await.map_err(reading("FraudModels"))?;
+    let lists = try_join_all(apis.iter().map(|api| api.list(&same_host)))
+        .await
+        .map_err(reading("FraudModels"))?;
     let others = lists.iter().flat_map(|list| &list.items);
     Ok(others.filter(|other| has_precedence(other, model)).map(key).min())
 }
 
 fn has_precedence(other: &FraudModel, model: &FraudModel) -> bool {
-    let path = |m: &FraudModel| m.spec.ingress.as_ref().map(|i| i.path.clone()).unwrap_or_default();
+    let path = |m: &FraudModel| {
+        m.spec
+            .ingress
+            .as_ref()
+            .map(|i| i.path.clone())
+            .unwrap_or_default()
+    };
     let overlap = path(other).starts_with(&path(model)) || path(model).starts_with(&path(other));
     let age = |m: &FraudModel| (m.meta().creation_timestamp.as_ref().map(|t| t.0), key(m));
-    other.uid() != model.uid() && other.metadata.deletion_timestamp.is_none() && overlap && age(other) < age(model)
+    other.uid() != model.uid()
+        && other.metadata.deletion_timestamp.is_none()
+        && overlap
+        && age(other) < age(model)
 }
 
 fn key(model: &FraudModel) -> String {

@@ -43,16 +43,27 @@ impl Observed {
 
     /// Hashes of the versions that have objects.
     pub fn existing_versions(&self) -> BTreeSet<String> {
-        self.children.values().filter_map(|child| child.labels().get(VERSION_HASH).cloned()).collect()
+        self.children
+            .values()
+            .filter_map(|child| child.labels().get(VERSION_HASH).cloned())
+            .collect()
     }
 
     /// Hashes of the versions that the route names.
     pub fn routed_versions(&self, model: &str) -> BTreeSet<String> {
         let prefix = format!("{model}-");
         let service = self.child(Kind::TraefikService, model);
-        let entries = service.and_then(|s| s.data.pointer("/spec/weighted/services")).and_then(Value::as_array);
-        let names = entries.into_iter().flatten().filter_map(|entry| entry["name"].as_str());
-        names.filter_map(|name| name.strip_prefix(&prefix)).map(Into::into).collect()
+        let entries = service
+            .and_then(|s| s.data.pointer("/spec/weighted/services"))
+            .and_then(Value::as_array);
+        let names = entries
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry["name"].as_str());
+        names
+            .filter_map(|name| name.strip_prefix(&prefix))
+            .map(Into::into)
+            .collect()
     }
 
     /// What the objects themselves say of the version with this hash: for a `status` that was lost.
@@ -70,10 +81,15 @@ impl Observed {
     /// Whether all pods of the version are there, as the Deployment now describes them, and behind its Service.
     pub fn is_ready(&self, model: &str, hash: &str) -> bool {
         let name = version_name(model, hash);
-        let Some(deployment) = self.child(Kind::Deployment, &name) else { return false };
+        let Some(deployment) = self.child(Kind::Deployment, &name) else {
+            return false;
+        };
         let count = |path: &str| deployment.data.pointer(path).and_then(Value::as_i64).unwrap_or(0);
         let wanted = count("/spec/replicas").max(1);
-        let current = deployment.metadata.generation.is_some_and(|g| g <= count("/status/observedGeneration"));
+        let current = deployment
+            .metadata
+            .generation
+            .is_some_and(|g| g <= count("/status/observedGeneration"));
         current
             && count("/status/updatedReplicas") >= wanted
             && count("/status/availableReplicas") >= wanted
@@ -88,7 +104,12 @@ impl Observed {
     /// Available and wanted pods of the version.
     pub fn pods_of(&self, model: &str, hash: &str) -> (i64, i64) {
         let deployment = self.child(Kind::Deployment, &version_name(model, hash));
-        let count = |path: &str| deployment.and_then(|d| d.data.pointer(path)).and_then(Value::as_i64).unwrap_or(0);
+        let count = |path: &str| {
+            deployment
+                .and_then(|d| d.data.pointer(path))
+                .and_then(Value::as_i64)
+                .unwrap_or(0)
+        };
         (count("/status/readyReplicas"), count("/spec/replicas"))
     }
 
@@ -97,9 +118,15 @@ impl Observed {
         let Some(certificate) = self.child(Kind::Certificate, model) else {
             return CertificateState::NotReady("the Certificate was just made".into());
         };
-        let status: CertificateStatus =
-            certificate.data.get("status").and_then(|s| serde_json::from_value(s.clone()).ok()).unwrap_or_default();
-        let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
+        let status: CertificateStatus = certificate
+            .data
+            .get("status")
+            .and_then(|s| serde_json::from_value(s.clone()).ok())
+            .unwrap_or_default();
+        let ready = status
+            .conditions
+            .iter()
+            .find(|condition| condition.type_ == "Ready");
         match ready {
             Some(c) if c.status == "True" && c.observed_generation >= certificate.metadata.generation => {
                 CertificateState::Ready
@@ -112,7 +139,9 @@ impl Observed {
     /// The first problem among the pods of a version, as reason and message.
     pub fn problem(&self, hash: &str) -> Option<(&str, &str)> {
         let pods = self.pods.iter().filter(|pod| pod.hash == hash);
-        pods.filter_map(|pod| pod.problem.as_ref()).map(|p| (p.reason.as_str(), p.message.as_str())).next()
+        pods.filter_map(|pod| pod.problem.as_ref())
+            .map(|p| (p.reason.as_str(), p.message.as_str()))
+            .next()
     }
 }
 

@@ -101,7 +101,11 @@ pub fn plan(
     let (progress, known) = recall(model, valid, observed);
     let evidence = Evidence {
         wanted: valid.wanted.hash.clone(),
-        ready: observed.existing_versions().into_iter().filter(|h| observed.is_ready(&valid.name, h)).collect(),
+        ready: observed
+            .existing_versions()
+            .into_iter()
+            .filter(|h| observed.is_ready(&valid.name, h))
+            .collect(),
         existing: observed.existing_versions(),
         routed: observed.routed_versions(&valid.name),
     };
@@ -109,12 +113,28 @@ pub fn plan(
     let named = |hash: &Option<String>| {
         let hash = hash.as_ref()?;
         // The wanted version is named by the spec, so that a moved uri reaches its Deployment.
-        [Some(&valid.wanted), known.as_ref()].into_iter().flatten().find(|v| v.hash == *hash).cloned()
+        [Some(&valid.wanted), known.as_ref()]
+            .into_iter()
+            .flatten()
+            .find(|v| v.hash == *hash)
+            .cloned()
     };
     let (stable, candidate) = (named(&step.stable), named(&step.candidate));
     let route_blocked = route_blocked(valid, observed, stable.as_ref());
-    let desired = desired(valid, observed, stable.as_ref(), candidate.as_ref(), route_blocked.as_ref());
-    Plan { step, stable, candidate, desired, route_blocked }
+    let desired = desired(
+        valid,
+        observed,
+        stable.as_ref(),
+        candidate.as_ref(),
+        route_blocked.as_ref(),
+    );
+    Plan {
+        step,
+        stable,
+        candidate,
+        desired,
+        route_blocked,
+    }
 }
 
 /// What earlier visits decided: from `status`, or, where that was lost, from the route as it stands.
@@ -122,14 +142,26 @@ fn recall(model: &FraudModel, valid: &ValidModel, observed: &Observed) -> (Progr
     let status = model.status.clone().unwrap_or_default();
     let routed = || {
         let routed = observed.routed_versions(&valid.name);
-        routed.iter().find_map(|hash| observed.described_version(&valid.name, hash))
+        routed
+            .iter()
+            .find_map(|hash| observed.described_version(&valid.name, hash))
     };
     let stable = status.stable.or_else(routed);
     let retiring = status.retiring.into_iter().map(|r| (r.hash, r.since.0)).collect();
-    (Progress { stable: stable.as_ref().map(|s| s.hash.clone()), retiring }, stable)
+    (
+        Progress {
+            stable: stable.as_ref().map(|s| s.hash.clone()),
+            retiring,
+        },
+        stable,
+    )
 }
 
-fn route_blocked(valid: &ValidModel, observed: &Observed, stable: Option<&ModelVersion>) -> Option<RouteBlocked> {
+fn route_blocked(
+    valid: &ValidModel,
+    observed: &Observed,
+    stable: Option<&ModelVersion>,
+) -> Option<RouteBlocked> {
     let ingress = valid.ingress.as_ref()?;
     let missing = |kind| observed.missing.contains(&kind);
     if let Some(rival) = &observed.rival {
@@ -143,11 +175,17 @@ fn route_blocked(valid: &ValidModel, observed: &Observed, stable: Option<&ModelV
             return Some(RouteBlocked::CertManagerMissing);
         }
         let asked = build::certificate(valid).map(|child| child.body["spec"].clone());
-        let live = observed.child(Kind::Certificate, &valid.name).map(|c| &c.data["spec"]);
-        let current = asked.zip(live).is_some_and(|(asked, live)| super::difference::is_within(&asked, live));
+        let live = observed
+            .child(Kind::Certificate, &valid.name)
+            .map(|c| &c.data["spec"]);
+        let current = asked
+            .zip(live)
+            .is_some_and(|(asked, live)| super::difference::is_within(&asked, live));
         match observed.certificate(&valid.name) {
             CertificateState::Ready if current => {}
-            CertificateState::Ready => return Some(RouteBlocked::CertificateNotReady("its spec just changed".into())),
+            CertificateState::Ready => {
+                return Some(RouteBlocked::CertificateNotReady("its spec just changed".into()));
+            }
             CertificateState::NotReady(why) => return Some(RouteBlocked::CertificateNotReady(why)),
         }
     }
@@ -166,22 +204,32 @@ fn desired(
     let versions: Vec<Served<'_>> = [stable, candidate]
         .into_iter()
         .flatten()
-        .map(|version| Served { version, initial_replicas: initial_replicas(valid, observed, version, replicas_of_stable) })
+        .map(|version| Served {
+            version,
+            initial_replicas: initial_replicas(valid, observed, version, replicas_of_stable),
+        })
         .collect();
     let pod_monitors = !observed.missing.contains(&Kind::PodMonitor);
     let mut desired = build::workloads(valid, &versions, pod_monitors);
     desired.extend(stable.map(|stable| build::stable_service(valid, stable)));
-    if !observed.missing.contains(&Kind::Certificate) && !matches!(blocked, Some(RouteBlocked::HostTaken(_))) {
+    if !observed.missing.contains(&Kind::Certificate) && !matches!(blocked, Some(RouteBlocked::HostTaken(_)))
+    {
         desired.extend(build::certificate(valid));
     }
     if let Some(stable) = stable {
         let live: BTreeSet<Kind> = observed.children.keys().map(|(kind, _)| *kind).collect();
-        desired.extend(build::route(valid, stable).into_iter().filter(|child| match (blocked, child.kind) {
-            (None, _) => true,
-            // The list of versions moves on also while a new certificate is on its way.
-            (Some(RouteBlocked::CertificateNotReady(_)), Kind::TraefikService) => live.contains(&Kind::TraefikService),
-            _ => false,
-        }));
+        desired.extend(
+            build::route(valid, stable)
+                .into_iter()
+                .filter(|child| match (blocked, child.kind) {
+                    (None, _) => true,
+                    // The list of versions moves on also while a new certificate is on its way.
+                    (Some(RouteBlocked::CertificateNotReady(_)), Kind::TraefikService) => {
+                        live.contains(&Kind::TraefikService)
+                    }
+                    _ => false,
+                }),
+        );
     }
     desired.sort_by_key(|child| child.kind);
     desired
@@ -189,8 +237,19 @@ fn desired(
 
 /// With an autoscaler: the pods that a Deployment begins with, so that a new version is not smaller than the one it
 /// replaces. None once it is there: the number is the autoscaler's.
-fn initial_replicas(valid: &ValidModel, observed: &Observed, version: &ModelVersion, stable: i64) -> Option<i32> {
+fn initial_replicas(
+    valid: &ValidModel,
+    observed: &Observed,
+    version: &ModelVersion,
+    stable: i64,
+) -> Option<i32> {
     let bounds = valid.scorer.autoscaling.as_ref()?;
-    let there = observed.child(Kind::Deployment, &version_name(&valid.name, &version.hash)).is_some();
-    (!there).then(|| i32::try_from(stable).unwrap_or(bounds.max).clamp(bounds.min, bounds.max))
+    let there = observed
+        .child(Kind::Deployment, &version_name(&valid.name, &version.hash))
+        .is_some();
+    (!there).then(|| {
+        i32::try_from(stable)
+            .unwrap_or(bounds.max)
+            .clamp(bounds.min, bounds.max)
+    })
 }

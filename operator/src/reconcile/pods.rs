@@ -51,15 +51,25 @@ impl Default for PodClient {
     fn default() -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(DEADLINE));
-        Self(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector))
+        Self(
+            Client::builder(TokioExecutor::new())
+                .pool_max_idle_per_host(0)
+                .build(connector),
+        )
     }
 }
 
 impl PodClient {
     /// A report on each of `pods`.
     pub async fn reports(&self, pods: Vec<Pod>) -> Vec<PodReport> {
-        let known = pods.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
-        stream::iter(known).map(|pod| self.report(pod)).buffered(AT_ONCE).collect().await
+        let known = pods
+            .into_iter()
+            .filter(|pod| pod.metadata.deletion_timestamp.is_none());
+        stream::iter(known)
+            .map(|pod| self.report(pod))
+            .buffered(AT_ONCE)
+            .collect()
+            .await
     }
 
     async fn report(&self, pod: Pod) -> PodReport {
@@ -72,56 +82,101 @@ impl PodClient {
                 None => None,
             },
         };
-        PodReport { hash, problem: problem.map(bounded) }
+        PodReport {
+            hash,
+            problem: problem.map(bounded),
+        }
     }
 
     /// What the scorer itself says. A scorer that does not answer has not started: that is no problem yet.
     async fn ask(&self, address: &str) -> Option<Problem> {
-        let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+        let host = if address.contains(':') {
+            format!("[{address}]")
+        } else {
+            address.to_owned()
+        };
         let uri = format!("http://{host}:{ADMIN_PORT}/readyz").parse().ok()?;
         let answer = async {
             let response = self.0.get(uri).await.ok()?;
-            Limited::new(response.into_body(), MAX_ANSWER).collect().await.ok()
+            Limited::new(response.into_body(), MAX_ANSWER)
+                .collect()
+                .await
+                .ok()
         };
         let body = tokio::time::timeout(DEADLINE, answer).await.ok()??.to_bytes();
-        serde_json::from_slice::<Problem>(&body).ok().filter(|p| p.reason != "Loading")
+        serde_json::from_slice::<Problem>(&body)
+            .ok()
+            .filter(|p| p.reason != "Loading")
     }
 }
 
 fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-    conditions.into_iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True")
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|c| c.type_ == "Ready" && c.status == "True")
 }
 
 fn running_at(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
     let running = |c: &ContainerStatus| c.state.as_ref().is_some_and(|state| state.running.is_some());
-    let scorer = status.container_statuses.as_ref()?.iter().any(|c| c.name == "scorer" && running(c));
+    let scorer = status
+        .container_statuses
+        .as_ref()?
+        .iter()
+        .any(|c| c.name == "scorer" && running(c));
     scorer.then(|| status.pod_ip.clone()).flatten()
 }
 
 /// What the pod's own status says: a container that failed or can't start, or a pod that no node takes.
 fn stuck(pod: &Pod) -> Option<Problem> {
     let status = pod.status.as_ref()?;
-    let containers = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
+    let containers = status
+        .init_container_statuses
+        .iter()
+        .chain(&status.container_statuses)
+        .flatten();
     if let Some(problem) = containers.filter_map(failed).next() {
         return Some(problem);
     }
-    let unscheduled = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False")?;
+    let unscheduled = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|c| c.type_ == "PodScheduled" && c.status == "False")?;
     Some(Problem {
         reason: "PodsPending".into(),
-        message: unscheduled.message.clone().unwrap_or_else(|| "no node takes the pod".into()),
+        message: unscheduled
+            .message
+            .clone()
+            .unwrap_or_else(|| "no node takes the pod".into()),
     })
 }
 
 fn failed(container: &ContainerStatus) -> Option<Problem> {
     let states = [container.state.as_ref(), container.last_state.as_ref()];
-    let ended = states.into_iter().flatten().filter_map(|s| s.terminated.as_ref()).find(|t| t.exit_code != 0);
+    let ended = states
+        .into_iter()
+        .flatten()
+        .filter_map(|s| s.terminated.as_ref())
+        .find(|t| t.exit_code != 0);
     if let Some(ended) = ended {
         let text = ended.message.clone().unwrap_or_default();
-        return Some(spoken(&text).unwrap_or_else(|| Problem {
-            reason: ended.reason.clone().filter(|r| r != "Error").unwrap_or_else(|| "ContainerFailed".into()),
-            message: format!("container {} ended with exit code {}: {}", container.name, ended.exit_code, text.trim()),
+        return Some(spoken(&text).unwrap_or_else(|| {
+            Problem {
+                reason: ended
+                    .reason
+                    .clone()
+                    .filter(|r| r != "Error")
+                    .unwrap_or_else(|| "ContainerFailed".into()),
+                message: format!(
+                    "container {} ended with exit code {}: {}",
+                    container.name,
+                    ended.exit_code,
+                    text.trim()
+                ),
+            }
         }));
     }
     let waiting = container.state.as_ref()?.waiting.as_ref()?;
@@ -129,7 +184,10 @@ fn failed(container: &ContainerStatus) -> Option<Problem> {
     let transient = ["ContainerCreating", "PodInitializing"].contains(&reason.as_str());
     (!transient).then(|| Problem {
         reason,
-        message: waiting.message.clone().unwrap_or_else(|| format!("container {} waits", container.name)),
+        message: waiting
+            .message
+            .clone()
+            .unwrap_or_else(|| format!("container {} waits", container.name)),
     })
 }
 
@@ -137,16 +195,29 @@ fn failed(container: &ContainerStatus) -> Option<Problem> {
 fn spoken(text: &str) -> Option<Problem> {
     let (reason, message) = text.trim().lines().last()?.split_once(": ")?;
     let word = !reason.is_empty() && reason.len() <= 64 && reason.chars().all(|c| c.is_ascii_alphanumeric());
-    word.then(|| Problem { reason: reason.into(), message: message.trim().into() })
+    word.then(|| Problem {
+        reason: reason.into(),
+        message: message.trim().into(),
+    })
 }
 
 /// A pod may say anything: only a short word and a short text of it reach `status`.
 fn bounded(problem: Problem) -> Problem {
-    let word: String = problem.reason.chars().filter(char::is_ascii_alphanumeric).take(64).collect();
+    let word: String = problem
+        .reason
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(64)
+        .collect();
     let letter = word.starts_with(|c: char| c.is_ascii_alphabetic());
     Problem {
         reason: if letter { word } else { "VerificationFailed".into() },
-        message: problem.message.chars().filter(|c| !c.is_control()).take(MAX_MESSAGE).collect(),
+        message: problem
+            .message
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(MAX_MESSAGE)
+            .collect(),
     }
 }
 
@@ -157,7 +228,10 @@ mod tests {
     use super::*;
 
     fn pod(status: serde_json::Value) -> Pod {
-        serde_json::from_value(json!({ "metadata": { "labels": { VERSION_HASH: "1234abcd" } }, "status": status })).unwrap()
+        serde_json::from_value(
+            json!({ "metadata": { "labels": { VERSION_HASH: "1234abcd" } }, "status": status }),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -167,7 +241,10 @@ mod tests {
             "state": { "waiting": { "reason": "CrashLoopBackOff" } },
             "lastState": { "terminated": { "exitCode": 1, "message": "DigestMismatch: expected aa, got bb\n" } },
         }] }));
-        let expected = Problem { reason: "DigestMismatch".into(), message: "expected aa, got bb".into() };
+        let expected = Problem {
+            reason: "DigestMismatch".into(),
+            message: "expected aa, got bb".into(),
+        };
         assert_eq!(stuck(&pod), Some(expected));
     }
 
@@ -191,13 +268,24 @@ mod tests {
 
     #[test]
     fn a_pod_without_a_node_is_pending() {
-        let pod = pod(json!({ "conditions": [{ "type": "PodScheduled", "status": "False", "message": "0/3 nodes" }] }));
-        assert_eq!(stuck(&pod), Some(Problem { reason: "PodsPending".into(), message: "0/3 nodes".into() }));
+        let pod = pod(
+            json!({ "conditions": [{ "type": "PodScheduled", "status": "False", "message": "0/3 nodes" }] }),
+        );
+        assert_eq!(
+            stuck(&pod),
+            Some(Problem {
+                reason: "PodsPending".into(),
+                message: "0/3 nodes".into()
+            })
+        );
     }
 
     #[test]
     fn what_a_lying_pod_says_is_cut_down_to_a_word_and_a_text() {
-        let lie = Problem { reason: "1 <b>".into(), message: format!("a\u{1b}[2J{}", "x".repeat(5000)) };
+        let lie = Problem {
+            reason: "1 <b>".into(),
+            message: format!("a\u{1b}[2J{}", "x".repeat(5000)),
+        };
         let told = bounded(lie);
         assert_eq!(told.reason, "VerificationFailed");
         assert_eq!(told.message.len(), MAX_MESSAGE);

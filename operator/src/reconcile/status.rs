@@ -2,7 +2,9 @@
 
 use fraudops_crds::{
     FraudModel, FraudModelStatus,
-    fraud_model::{Condition, ConditionReason as Reason, ConditionType as Type, Phase, RetiringVersion, upsert},
+    fraud_model::{
+        Condition, ConditionReason as Reason, ConditionType as Type, Phase, RetiringVersion, upsert,
+    },
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -41,7 +43,11 @@ impl StatusError {
 struct Claim(&'static str, String, String);
 
 fn claim(status: bool, reason: Reason, message: impl Into<String>) -> Claim {
-    Claim(if status { "True" } else { "False" }, reason.as_str().into(), message.into())
+    Claim(
+        if status { "True" } else { "False" },
+        reason.as_str().into(),
+        message.into(),
+    )
 }
 
 /// The status of a model whose spec can't be built. What served before keeps serving.
@@ -52,8 +58,14 @@ pub fn invalid(model: &FraudModel, invalid: &Invalid, now: Timestamp) -> FraudMo
         status.phase = Some(Phase::Pending);
     }
     let mut conditions = Conditions::new(model, now);
-    conditions.set(Type::Ready, claim(false, Reason::InvalidSpec, invalid.to_string()));
-    conditions.set(Type::Stalled, claim(true, Reason::InvalidSpec, invalid.to_string()));
+    conditions.set(
+        Type::Ready,
+        claim(false, Reason::InvalidSpec, invalid.to_string()),
+    );
+    conditions.set(
+        Type::Stalled,
+        claim(true, Reason::InvalidSpec, invalid.to_string()),
+    );
     conditions.clear(Type::Reconciling);
     status.conditions = conditions.list;
     status
@@ -68,8 +80,10 @@ pub fn status_of(
     applied: &Applied,
     now: Timestamp,
 ) -> FraudModelStatus {
-    let (ready_pods, wanted_pods) =
-        plan.stable.as_ref().map_or((0, 0), |stable| observed.pods_of(&valid.name, &stable.hash));
+    let (ready_pods, wanted_pods) = plan
+        .stable
+        .as_ref()
+        .map_or((0, 0), |stable| observed.pods_of(&valid.name, &stable.hash));
     let taken = taken(applied);
     let route = route(valid, observed, plan, taken.as_ref());
     let verified = verified(valid, observed, plan);
@@ -104,13 +118,20 @@ pub fn status_of(
             .step
             .retiring
             .iter()
-            .map(|(hash, since)| RetiringVersion { hash: hash.clone(), since: Time(*since) })
+            .map(|(hash, since)| RetiringVersion {
+                hash: hash.clone(),
+                since: Time(*since),
+            })
             .collect(),
         url: Some(build::url(valid)),
         replicas: i32::try_from(wanted_pods).unwrap_or(i32::MAX),
         selector: plan.stable.as_ref().map(|stable| {
             let labels = build::selector(&valid.name, &stable.hash);
-            labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+            labels
+                .iter()
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect::<Vec<_>>()
+                .join(",")
         }),
         conditions: conditions.list,
     }
@@ -128,27 +149,42 @@ fn ready(
         return taken;
     }
     if plan.candidate.is_some() {
-        let serving = plan.stable.as_ref().map_or("nothing serves yet".into(), |s| format!("{} keeps serving", s.version));
+        let serving = plan.stable.as_ref().map_or("nothing serves yet".into(), |s| {
+            format!("{} keeps serving", s.version)
+        });
         return Claim("False", verified.1.clone(), format!("{}; {serving}", verified.2));
     }
     if valid.ingress.is_some() && route.0 != "True" {
         return Claim("False", route.1.clone(), route.2.clone());
     }
     if ready_pods == 0 {
-        return claim(false, Reason::NoReadyPods, format!("0 of {wanted_pods} pods of {} are ready", valid.wanted.version));
+        return claim(
+            false,
+            Reason::NoReadyPods,
+            format!("0 of {wanted_pods} pods of {} are ready", valid.wanted.version),
+        );
     }
-    let message = format!("{} serves at {} with {ready_pods} of {wanted_pods} pods", valid.wanted.version, build::url(valid));
+    let message = format!(
+        "{} serves at {} with {ready_pods} of {wanted_pods} pods",
+        valid.wanted.version,
+        build::url(valid)
+    );
     claim(true, Reason::Reconciled, message)
 }
 
 fn available(plan: &Plan, ready_pods: i64, wanted_pods: i64) -> Claim {
     match &plan.stable {
         None => claim(false, Reason::NoStableVersion, "no version serves yet"),
-        Some(stable) if ready_pods == 0 => {
-            claim(false, Reason::NoReadyPods, format!("0 of {wanted_pods} pods of {} are ready", stable.version))
-        }
+        Some(stable) if ready_pods == 0 => claim(
+            false,
+            Reason::NoReadyPods,
+            format!("0 of {wanted_pods} pods of {} are ready", stable.version),
+        ),
         Some(stable) => {
-            let message = format!("{ready_pods} of {wanted_pods} pods of {} are ready", stable.version);
+            let message = format!(
+                "{ready_pods} of {wanted_pods} pods of {} are ready",
+                stable.version
+            );
             claim(true, Reason::PodsReady, message)
         }
     }
@@ -156,8 +192,16 @@ fn available(plan: &Plan, ready_pods: i64, wanted_pods: i64) -> Claim {
 
 fn progressing(plan: &Plan) -> Claim {
     match (&plan.candidate, plan.step.retiring.is_empty()) {
-        (Some(candidate), _) => claim(true, Reason::Starting, format!("{} is being started", candidate.version)),
-        (None, false) => claim(true, Reason::Retiring, "the version before is kept until no request can reach it"),
+        (Some(candidate), _) => claim(
+            true,
+            Reason::Starting,
+            format!("{} is being started", candidate.version),
+        ),
+        (None, false) => claim(
+            true,
+            Reason::Retiring,
+            "the version before is kept until no request can reach it",
+        ),
         (None, true) => claim(false, Reason::Idle, "nothing is under way"),
     }
 }
@@ -167,13 +211,25 @@ fn verified(valid: &ValidModel, observed: &Observed, plan: &Plan) -> Claim {
     let (ready_pods, wanted_pods) = observed.pods_of(&valid.name, &valid.wanted.hash);
     match observed.problem(&valid.wanted.hash) {
         // Where one pod has verified the same bytes, another one's trouble is not the model's.
-        Some((reason, message)) if ready_pods == 0 => {
-            Claim("False", reason.into(), format!("{version} is not served: {message}"))
-        }
-        _ if ready_pods > 0 => claim(true, Reason::Verified, format!("{version} was fetched, checked and warmed up")),
+        Some((reason, message)) if ready_pods == 0 => Claim(
+            "False",
+            reason.into(),
+            format!("{version} is not served: {message}"),
+        ),
+        _ if ready_pods > 0 => claim(
+            true,
+            Reason::Verified,
+            format!("{version} was fetched, checked and warmed up"),
+        ),
         // Checked before, and now without a ready pod: the bytes are the same.
-        _ if plan.candidate.is_none() => claim(true, Reason::Verified, format!("{version} was checked before")),
-        _ => claim(false, Reason::Starting, format!("{version}: {ready_pods} of {wanted_pods} pods are ready")),
+        _ if plan.candidate.is_none() => {
+            claim(true, Reason::Verified, format!("{version} was checked before"))
+        }
+        _ => claim(
+            false,
+            Reason::Starting,
+            format!("{version}: {ready_pods} of {wanted_pods} pods are ready"),
+        ),
     }
 }
 
@@ -183,7 +239,11 @@ fn certificate(valid: &ValidModel, observed: &Observed, plan: &Plan) -> Claim {
         return claim(true, Reason::NotRequested, "the spec asks for no certificate");
     };
     if let Some(secret) = &tls.secret_name {
-        return claim(true, Reason::UserProvided, format!("Secret {secret} is used as it is; the operator reads no Secrets"));
+        return claim(
+            true,
+            Reason::UserProvided,
+            format!("Secret {secret} is used as it is; the operator reads no Secrets"),
+        );
     }
     if plan.route_blocked == Some(RouteBlocked::CertManagerMissing)
         || observed.missing.contains(&build::Kind::Certificate)
@@ -191,10 +251,16 @@ fn certificate(valid: &ValidModel, observed: &Observed, plan: &Plan) -> Claim {
         return claim(false, Reason::CertManagerMissing, CERT_MANAGER_MISSING);
     }
     match observed.certificate(&valid.name) {
-        CertificateState::Ready => claim(true, Reason::Issued, format!("Secret {} is there", build::secret_name(&valid.name))),
-        CertificateState::NotReady(why) => {
-            claim(false, Reason::NotIssued, format!("Certificate {} is not issued: {why}", valid.name))
-        }
+        CertificateState::Ready => claim(
+            true,
+            Reason::Issued,
+            format!("Secret {} is there", build::secret_name(&valid.name)),
+        ),
+        CertificateState::NotReady(why) => claim(
+            false,
+            Reason::NotIssued,
+            format!("Certificate {} is not issued: {why}", valid.name),
+        ),
     }
 }
 
@@ -212,23 +278,34 @@ fn route(valid: &ValidModel, observed: &Observed, plan: &Plan, taken: Option<&Cl
     match &plan.route_blocked {
         None => claim(true, Reason::Routed, build::url(valid)),
         Some(RouteBlocked::TraefikMissing) => claim(false, Reason::TraefikMissing, TRAEFIK_MISSING),
-        Some(RouteBlocked::CertManagerMissing) => claim(false, Reason::CertManagerMissing, CERT_MANAGER_MISSING),
+        Some(RouteBlocked::CertManagerMissing) => {
+            claim(false, Reason::CertManagerMissing, CERT_MANAGER_MISSING)
+        }
         Some(RouteBlocked::HostTaken(rival)) => claim(
             false,
             Reason::HostTaken,
-            format!("host and path belong to FraudModel {rival}, which is older: choose another spec.ingress.host or path"),
+            format!(
+                "host and path belong to FraudModel {rival}, which is older: choose another spec.ingress.host or path"
+            ),
         ),
-        Some(RouteBlocked::CertificateNotReady(why)) => {
-            claim(false, Reason::CertificateNotReady, format!("the route waits for the certificate: {why}"))
-        }
+        Some(RouteBlocked::CertificateNotReady(why)) => claim(
+            false,
+            Reason::CertificateNotReady,
+            format!("the route waits for the certificate: {why}"),
+        ),
         Some(RouteBlocked::NoEndpoints) if there => claim(true, Reason::Routed, build::url(valid)),
-        Some(RouteBlocked::NoEndpoints) => claim(false, Reason::NoStableVersion, "the route waits for a version that serves"),
+        Some(RouteBlocked::NoEndpoints) => claim(
+            false,
+            Reason::NoStableVersion,
+            "the route waits for a version that serves",
+        ),
     }
 }
 
 fn taken(applied: &Applied) -> Option<Claim> {
     let (kind, name) = applied.taken.iter().next()?;
-    let message = format!("{kind:?} {name} belongs to somebody else: remove or rename it, or rename this FraudModel");
+    let message =
+        format!("{kind:?} {name} belongs to somebody else: remove or rename it, or rename this FraudModel");
     Some(claim(false, Reason::NameTaken, message))
 }
 
@@ -242,18 +319,32 @@ fn stalled(plan: &Plan, verified: &Claim, taken: Option<&Claim>) -> Option<Claim
         return Some(Claim("True", verified.1.clone(), verified.2.clone()));
     }
     match &plan.route_blocked {
-        Some(RouteBlocked::HostTaken(rival)) => {
-            Some(claim(true, Reason::HostTaken, format!("host and path belong to FraudModel {rival}")))
-        }
+        Some(RouteBlocked::HostTaken(rival)) => Some(claim(
+            true,
+            Reason::HostTaken,
+            format!("host and path belong to FraudModel {rival}"),
+        )),
         Some(RouteBlocked::TraefikMissing) => Some(claim(true, Reason::TraefikMissing, TRAEFIK_MISSING)),
-        Some(RouteBlocked::CertManagerMissing) => Some(claim(true, Reason::CertManagerMissing, CERT_MANAGER_MISSING)),
+        Some(RouteBlocked::CertManagerMissing) => {
+            Some(claim(true, Reason::CertManagerMissing, CERT_MANAGER_MISSING))
+        }
         _ => None,
     }
 }
 
 fn order(type_: &str) -> usize {
-    let order = ["Ready", "Available", "Progressing", "ModelVerified", "CertificateReady", "RouteReady"];
-    order.iter().position(|known| *known == type_).unwrap_or(order.len())
+    let order = [
+        "Ready",
+        "Available",
+        "Progressing",
+        "ModelVerified",
+        "CertificateReady",
+        "RouteReady",
+    ];
+    order
+        .iter()
+        .position(|known| *known == type_)
+        .unwrap_or(order.len())
 }
 
 /// The conditions as they were, on their way to what they are.
@@ -265,8 +356,16 @@ struct Conditions {
 
 impl Conditions {
     fn new(model: &FraudModel, now: Timestamp) -> Self {
-        let list = model.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
-        Self { list, generation: model.metadata.generation, now }
+        let list = model
+            .status
+            .as_ref()
+            .map(|status| status.conditions.clone())
+            .unwrap_or_default();
+        Self {
+            list,
+            generation: model.metadata.generation,
+            now,
+        }
     }
 
     fn set(&mut self, type_: Type, Claim(status, reason, message): Claim) {
@@ -304,7 +403,9 @@ pub async fn publish(ctx: &Context, model: &FraudModel, status: FraudModelStatus
     });
     let api = Api::<FraudModel>::namespaced(ctx.client.clone(), &namespace);
     let ours = PatchParams::apply(FIELD_MANAGER).force();
-    api.patch_status(&name, &ours, &Patch::Apply(&body)).await.map_err(|source| StatusError { name, source })?;
+    api.patch_status(&name, &ours, &Patch::Apply(&body))
+        .await
+        .map_err(|source| StatusError { name, source })?;
     ctx.events.tell(model, events::news(&before, &status)).await;
     Ok(())
 }

@@ -50,7 +50,10 @@ pub struct Invalid {
 }
 
 fn invalid(field: &'static str, problem: impl Into<String>) -> Invalid {
-    Invalid { field, problem: problem.into() }
+    Invalid {
+        field,
+        problem: problem.into(),
+    }
 }
 
 /// Checks `model` and gathers what the builders need.
@@ -62,23 +65,39 @@ pub fn validate(model: &FraudModel, defaults: &Defaults) -> Result<ValidModel, I
     if name.len() > MAX_NAME || !is_label(&name) || !name.starts_with(|c: char| c.is_ascii_lowercase()) {
         return Err(invalid(
             "metadata.name",
-            format!("must begin with a letter, hold only a-z, 0-9 and '-', and be at most {MAX_NAME} characters long"),
+            format!(
+                "must begin with a letter, hold only a-z, 0-9 and '-', and be at most {MAX_NAME} characters long"
+            ),
         ));
     }
-    let owner = model
-        .controller_owner_ref(&())
-        .ok_or_else(|| invalid("metadata.uid", "is missing: the object was not read from an API server"))?;
+    let mut owner = model.controller_owner_ref(&()).ok_or_else(|| {
+        invalid(
+            "metadata.uid",
+            "is missing: the object was not read from an API server",
+        )
+    })?;
+    owner.block_owner_deletion = Some(true);
     let spec = &model.spec;
     validate_decision(&spec.decision)?;
     if let Some(ingress) = &spec.ingress {
         validate_ingress(ingress)?;
     }
     if spec.scorer.replicas.is_some() && spec.scorer.autoscaling.is_some() {
-        return Err(invalid("spec.scorer", "replicas and autoscaling exclude each other: remove one"));
+        return Err(invalid(
+            "spec.scorer",
+            "replicas and autoscaling exclude each other: remove one",
+        ));
     }
-    let image = spec.scorer.image.clone().unwrap_or_else(|| defaults.scorer_image.clone());
+    let image = spec
+        .scorer
+        .image
+        .clone()
+        .unwrap_or_else(|| defaults.scorer_image.clone());
     if image.is_empty() {
-        return Err(invalid("spec.scorer.image", "is empty, and the operator has no --scorer-image"));
+        return Err(invalid(
+            "spec.scorer.image",
+            "is empty, and the operator has no --scorer-image",
+        ));
     }
     Ok(ValidModel {
         name,
@@ -94,29 +113,42 @@ pub fn validate(model: &FraudModel, defaults: &Defaults) -> Result<ValidModel, I
 }
 
 fn validate_decision(decision: &Decision) -> Result<(), Invalid> {
-    for (field, value) in [("spec.decision.review", decision.review), ("spec.decision.block", decision.block)] {
+    for (field, value) in [
+        ("spec.decision.review", decision.review),
+        ("spec.decision.block", decision.block),
+    ] {
         if !(0.0..=1.0).contains(&value) {
             return Err(invalid(field, "must be between 0 and 1"));
         }
     }
     if decision.block < decision.review {
-        return Err(invalid("spec.decision.block", "must not be below review: raise block or lower review"));
+        return Err(invalid(
+            "spec.decision.block",
+            "must not be below review: raise block or lower review",
+        ));
     }
     Ok(())
 }
 
 fn validate_ingress(ingress: &Ingress) -> Result<(), Invalid> {
     if ingress.host.len() > 253 || !ingress.host.split('.').all(is_label) {
-        return Err(invalid("spec.ingress.host", "must be a DNS name in lower case, without scheme, port or wildcard"));
+        return Err(invalid(
+            "spec.ingress.host",
+            "must be a DNS name in lower case, without scheme, port or wildcard",
+        ));
     }
     let plain = |c: char| c.is_ascii_alphanumeric() || "._~/-".contains(c);
     if !ingress.path.starts_with('/') || !ingress.path.chars().all(plain) {
-        return Err(invalid("spec.ingress.path", "must begin with '/' and hold only letters, digits and . _ ~ / -"));
+        return Err(invalid(
+            "spec.ingress.path",
+            "must begin with '/' and hold only letters, digits and . _ ~ / -",
+        ));
     }
     match &ingress.tls {
-        Some(tls) if tls.issuer_ref.is_some() == tls.secret_name.is_some() => {
-            Err(invalid("spec.ingress.tls", "needs exactly one of issuerRef and secretName"))
-        }
+        Some(tls) if tls.issuer_ref.is_some() == tls.secret_name.is_some() => Err(invalid(
+            "spec.ingress.tls",
+            "needs exactly one of issuerRef and secretName",
+        )),
         _ => Ok(()),
     }
 }
@@ -124,7 +156,9 @@ fn validate_ingress(ingress: &Ingress) -> Result<(), Invalid> {
 /// RFC 1123 label: a-z, 0-9 and '-', at most 63, no '-' at the ends.
 fn is_label(text: &str) -> bool {
     (1..=63).contains(&text.len())
-        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
         && !text.starts_with('-')
         && !text.ends_with('-')
 }
@@ -144,7 +178,11 @@ pub fn version_of(model: &Model) -> Result<ModelVersion, Invalid> {
             ));
         }
     };
-    if digest.len() != 64 || !digest.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c)) {
+    if digest.len() != 64
+        || !digest
+            .chars()
+            .all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c))
+    {
         return Err(invalid("spec.model.sha256", "must be 64 lower-case hex digits"));
     }
     let hash = Sha256::digest(format!("{}\n{digest}", model.version));
@@ -176,16 +214,30 @@ mod tests {
 
     #[test]
     fn another_place_of_the_same_bytes_is_the_same_version() {
-        let here = Model { version: "1".into(), uri: "https://here/m.onnx".into(), sha256: Some("b".repeat(64)) };
-        let there = Model { uri: "https://there/m.onnx".into(), ..here.clone() };
-        let other = Model { version: "2".into(), ..here.clone() };
+        let here = Model {
+            version: "1".into(),
+            uri: "https://here/m.onnx".into(),
+            sha256: Some("b".repeat(64)),
+        };
+        let there = Model {
+            uri: "https://there/m.onnx".into(),
+            ..here.clone()
+        };
+        let other = Model {
+            version: "2".into(),
+            ..here.clone()
+        };
         assert_eq!(version_of(&here).unwrap().hash, version_of(&there).unwrap().hash);
         assert_ne!(version_of(&here).unwrap().hash, version_of(&other).unwrap().hash);
     }
 
     #[test]
     fn a_model_without_a_digest_is_refused_with_the_way_out() {
-        let model = Model { version: "1".into(), uri: "oci://r/fraud:v1".into(), sha256: None };
+        let model = Model {
+            version: "1".into(),
+            uri: "oci://r/fraud:v1".into(),
+            sha256: None,
+        };
         let message = version_of(&model).unwrap_err().to_string();
         assert!(message.starts_with("spec.model.sha256: is required"), "{message}");
         assert!(message.contains("sha256sum"), "{message}");
@@ -193,7 +245,13 @@ mod tests {
 
     #[test]
     fn text_that_would_change_a_rule_of_traefik_is_refused() {
-        for (host, path) in [("a`) || Host(`b", "/"), ("A.example", "/"), ("a_b", "/"), ("a.test", "/`"), ("a.test", "x")] {
+        for (host, path) in [
+            ("a`) || Host(`b", "/"),
+            ("A.example", "/"),
+            ("a_b", "/"),
+            ("a.test", "/`"),
+            ("a.test", "x"),
+        ] {
             let mut model = fixture::model();
             let ingress = model.spec.ingress.as_mut().unwrap();
             ingress.host = host.into();

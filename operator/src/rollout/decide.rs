@@ -66,7 +66,11 @@ pub struct Step {
 pub fn next(progress: &Progress, evidence: &Evidence, removal_delay: Duration, now: Timestamp) -> Step {
     let wanted = &evidence.wanted;
     let promoted = progress.stable.as_ref() != Some(wanted) && evidence.ready.contains(wanted);
-    let stable = if promoted { Some(wanted.clone()) } else { progress.stable.clone() };
+    let stable = if promoted {
+        Some(wanted.clone())
+    } else {
+        progress.stable.clone()
+    };
     let candidate = (stable.as_ref() != Some(wanted)).then(|| wanted.clone());
 
     let (mut retiring, mut removed, mut wait) = (BTreeMap::new(), BTreeSet::new(), None::<Duration>);
@@ -93,7 +97,15 @@ pub fn next(progress: &Progress, evidence: &Evidence, removal_delay: Duration, n
         (None, false) => Stage::Promoting,
         (None, true) => Stage::Stable,
     };
-    Step { stage, stable, candidate, retiring, removed, promoted, wait }
+    Step {
+        stage,
+        stable,
+        candidate,
+        retiring,
+        removed,
+        promoted,
+        wait,
+    }
 }
 
 fn remaining(since: Timestamp, delay: Duration, now: Timestamp) -> Duration {
@@ -119,7 +131,12 @@ mod tests {
     }
 
     fn evidence(wanted: &str, ready: &[&str], existing: &[&str], routed: &[&str]) -> Evidence {
-        Evidence { wanted: wanted.into(), ready: set(ready), existing: set(existing), routed: set(routed) }
+        Evidence {
+            wanted: wanted.into(),
+            ready: set(ready),
+            existing: set(existing),
+            routed: set(routed),
+        }
     }
 
     fn progress(stable: Option<&str>, retiring: &[(&str, i64)]) -> Progress {
@@ -137,31 +154,85 @@ mod tests {
             Progress,
             Evidence,
             i64,
-            (Stage, Option<&'a str>, Option<&'a str>, &'a [(&'a str, i64)], &'a [&'a str]),
+            (
+                Stage,
+                Option<&'a str>,
+                Option<&'a str>,
+                &'a [(&'a str, i64)],
+                &'a [&'a str],
+            ),
         );
         let rows: [Row; 10] = [
-            ("nothing is there yet", progress(None, &[]), evidence("a", &[], &[], &[]), 0,
-                (Stage::Verifying, None, Some("a"), &[], &[])),
-            ("the first version is ready", progress(None, &[]), evidence("a", &["a"], &["a"], &[]), 0,
-                (Stage::Stable, Some("a"), None, &[], &[])),
-            ("stable and wanted are one", progress(Some("a"), &[]), evidence("a", &["a"], &["a"], &["a"]), 0,
-                (Stage::Stable, Some("a"), None, &[], &[])),
-            ("stable loses its pods and stays stable", progress(Some("a"), &[]), evidence("a", &[], &["a"], &["a"]), 0,
-                (Stage::Stable, Some("a"), None, &[], &[])),
-            ("a new version is not ready", progress(Some("a"), &[]), evidence("b", &["a"], &["a", "b"], &["a"]), 0,
-                (Stage::Verifying, Some("a"), Some("b"), &[], &[])),
-            ("a new version is ready", progress(Some("a"), &[]), evidence("b", &["a", "b"], &["a", "b"], &["a"]), 0,
-                (Stage::Promoting, Some("b"), None, &[("a", 0)], &[])),
-            ("the old version waits", progress(Some("b"), &[("a", 0)]), evidence("b", &["b"], &["a", "b"], &["b"]), 4,
-                (Stage::Promoting, Some("b"), None, &[("a", 0)], &[])),
-            ("the old version goes", progress(Some("b"), &[("a", 0)]), evidence("b", &["b"], &["a", "b"], &["b"]), 5,
-                (Stage::Stable, Some("b"), None, &[], &["a"])),
-            ("the route did not let go yet: the wait begins anew", progress(Some("b"), &[("a", 0)]),
-                evidence("b", &["b"], &["a", "b"], &["a"]), 9,
-                (Stage::Promoting, Some("b"), None, &[("a", 9)], &[])),
-            ("back to a version that is still there", progress(Some("b"), &[("a", 0)]),
-                evidence("a", &["a", "b"], &["a", "b"], &["b"]), 3,
-                (Stage::Promoting, Some("a"), None, &[("b", 3)], &[])),
+            (
+                "nothing is there yet",
+                progress(None, &[]),
+                evidence("a", &[], &[], &[]),
+                0,
+                (Stage::Verifying, None, Some("a"), &[], &[]),
+            ),
+            (
+                "the first version is ready",
+                progress(None, &[]),
+                evidence("a", &["a"], &["a"], &[]),
+                0,
+                (Stage::Stable, Some("a"), None, &[], &[]),
+            ),
+            (
+                "stable and wanted are one",
+                progress(Some("a"), &[]),
+                evidence("a", &["a"], &["a"], &["a"]),
+                0,
+                (Stage::Stable, Some("a"), None, &[], &[]),
+            ),
+            (
+                "stable loses its pods and stays stable",
+                progress(Some("a"), &[]),
+                evidence("a", &[], &["a"], &["a"]),
+                0,
+                (Stage::Stable, Some("a"), None, &[], &[]),
+            ),
+            (
+                "a new version is not ready",
+                progress(Some("a"), &[]),
+                evidence("b", &["a"], &["a", "b"], &["a"]),
+                0,
+                (Stage::Verifying, Some("a"), Some("b"), &[], &[]),
+            ),
+            (
+                "a new version is ready",
+                progress(Some("a"), &[]),
+                evidence("b", &["a", "b"], &["a", "b"], &["a"]),
+                0,
+                (Stage::Promoting, Some("b"), None, &[("a", 0)], &[]),
+            ),
+            (
+                "the old version waits",
+                progress(Some("b"), &[("a", 0)]),
+                evidence("b", &["b"], &["a", "b"], &["b"]),
+                4,
+                (Stage::Promoting, Some("b"), None, &[("a", 0)], &[]),
+            ),
+            (
+                "the old version goes",
+                progress(Some("b"), &[("a", 0)]),
+                evidence("b", &["b"], &["a", "b"], &["b"]),
+                5,
+                (Stage::Stable, Some("b"), None, &[], &["a"]),
+            ),
+            (
+                "the route did not let go yet: the wait begins anew",
+                progress(Some("b"), &[("a", 0)]),
+                evidence("b", &["b"], &["a", "b"], &["a"]),
+                9,
+                (Stage::Promoting, Some("b"), None, &[("a", 9)], &[]),
+            ),
+            (
+                "back to a version that is still there",
+                progress(Some("b"), &[("a", 0)]),
+                evidence("a", &["a", "b"], &["a", "b"], &["b"]),
+                3,
+                (Stage::Promoting, Some("a"), None, &[("b", 3)], &[]),
+            ),
         ];
         for (told, progress, evidence, now, (stage, stable, candidate, retiring, removed)) in rows {
             let step = next(&progress, &evidence, DELAY, at(now));
@@ -176,11 +247,24 @@ mod tests {
 
     #[test]
     fn a_superseded_candidate_is_removed_after_the_delay() {
-        let first = next(&progress(Some("a"), &[]), &evidence("c", &["a"], &["a", "b", "c"], &["a"]), DELAY, at(0));
+        let first = next(
+            &progress(Some("a"), &[]),
+            &evidence("c", &["a"], &["a", "b", "c"], &["a"]),
+            DELAY,
+            at(0),
+        );
         assert_eq!(first.retiring, progress(None, &[("b", 0)]).retiring);
         assert_eq!(first.wait, Some(DELAY));
-        let later = Progress { stable: first.stable, retiring: first.retiring };
-        let second = next(&later, &evidence("c", &["a"], &["a", "b", "c"], &["a"]), DELAY, at(6));
+        let later = Progress {
+            stable: first.stable,
+            retiring: first.retiring,
+        };
+        let second = next(
+            &later,
+            &evidence("c", &["a"], &["a", "b", "c"], &["a"]),
+            DELAY,
+            at(6),
+        );
         assert_eq!(second.removed, set(&["b"]));
     }
 

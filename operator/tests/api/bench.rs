@@ -1,0 +1,358 @@
+//! A real API server, the operator at work on it, and a hand that plays kubelet and cert-manager.
+
+use std::{
+    fmt::Debug,
+    future::Future,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use fraudops_crds::{
+    FraudModel, FraudModelStatus,
+    cert_manager::Certificate,
+    fraud_model::{Condition, Model},
+    traefik::TraefikService,
+};
+use fraudops_operator::{
+    build::version_name,
+    cli::{Cli, Command, Settings},
+    controller,
+    metrics::Metrics,
+    reconcile::validate::version_of,
+};
+use fraudops_testcluster::{ApiServer, cert_manager_crds, traefik_crds};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{apps::v1::Deployment, discovery::v1::EndpointSlice},
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{Patch, PatchParams, PostParams},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+const LIMIT: Duration = Duration::from_secs(30);
+const SHA: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/// A FraudModel with a route, as JSON.
+pub fn model(name: &str, version: &str) -> Value {
+    json!({
+        "apiVersion": "fraudops.dev/v1alpha1", "kind": "FraudModel", "metadata": { "name": name },
+        "spec": {
+            "model": { "version": version, "uri": "https://models.example/m.onnx", "sha256": SHA },
+            "scorer": { "replicas": 2 },
+            "ingress": { "host": format!("{name}.example.test"),
+                "tls": { "issuerRef": { "name": "ca", "kind": "ClusterIssuer" } } },
+        },
+    })
+}
+
+/// The condition of that type; one that says it is missing, if it is.
+pub fn condition(status: &FraudModelStatus, type_: &str) -> Condition {
+    let missing = || {
+        serde_json::from_value(json!({ "type": type_, "status": "Missing", "reason": "Missing",
+        "message": "", "lastTransitionTime": "1970-01-01T00:00:00Z" }))
+    };
+    let found = status.conditions.iter().find(|c| c.type_ == type_).cloned();
+    found
+        .or_else(|| missing().ok())
+        .unwrap_or_else(|| unreachable!("the literal is a condition"))
+}
+
+/// Polls until `look` finds something.
+pub async fn eventually<T, F: Future<Output = Result<Option<T>>>>(
+    what: &str,
+    look: impl Fn() -> F,
+) -> Result<T> {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look().await? {
+            return Ok(found);
+        }
+        if start.elapsed() > LIMIT {
+            bail!("{what}: not within {} s", LIMIT.as_secs());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// An API server with an operator at work.
+pub struct Bench {
+    server: ApiServer,
+    client: Client,
+    stop: CancellationToken,
+    work: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Bench {
+    pub async fn start() -> Result<Self> {
+        let bench = Self::without_operator().await?;
+        bench.install_traefik_and_cert_manager().await?;
+        bench.operate()
+    }
+
+    pub async fn without_traefik_and_cert_manager() -> Result<Self> {
+        Self::without_operator().await?.operate()
+    }
+
+    async fn without_operator() -> Result<Self> {
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter("warn,fraudops_operator=info")
+            .with_test_writer()
+            .try_init();
+        let server = ApiServer::start()?;
+        let client = server.client().await?;
+        server
+            .install_crds(&[concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/fraudmodels.yaml")])
+            .await?;
+        Ok(Self {
+            server,
+            client,
+            stop: CancellationToken::new(),
+            work: Mutex::default(),
+        })
+    }
+
+    pub async fn install_traefik_and_cert_manager(&self) -> Result<()> {
+        self.server.install_crds(&traefik_crds()?).await?;
+        self.server.install_crds(&cert_manager_crds()?).await
+    }
+
+    fn operate(self) -> Result<Self> {
+        let words = [
+            "fraudops-operator",
+            "run",
+            "--removal-delay=1s",
+            "--resync=10s",
+            "--scorer-image=scorer:test",
+        ];
+        let Command::Run(settings) = Cli::try_parse_from(words)?.command() else {
+            bail!("not the run command")
+        };
+        let settings: Settings = *settings;
+        let (client, stop) = (self.client.clone(), self.stop.clone());
+        let work = tokio::spawn(async move {
+            controller::run(client, &settings, Metrics::new(), "test".into(), stop, || {}).await;
+        });
+        *self.work.lock().expect("no holder panics") = Some(work);
+        Ok(self)
+    }
+
+    /// Stops the operator, as a rollout of it would.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        let work = self.work.lock().expect("no holder panics").take();
+        if let Some(work) = work {
+            let _ = tokio::time::timeout(LIMIT, work).await;
+        }
+    }
+
+    pub async fn restart(mut self) -> Result<Self> {
+        self.stop().await;
+        self.stop = CancellationToken::new();
+        self.operate()
+    }
+
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), "default")
+    }
+
+    pub async fn create(&self, model: Value) -> Result<FraudModel> {
+        Ok(self
+            .api()
+            .create(&PostParams::default(), &serde_json::from_value(model)?)
+            .await?)
+    }
+
+    pub async fn patch(&self, name: &str, change: Value) -> Result<FraudModel> {
+        Ok(self
+            .api()
+            .patch(name, &PatchParams::default(), &Patch::Merge(&change))
+            .await?)
+    }
+
+    pub async fn set_version(&self, name: &str, version: &str) -> Result<FraudModel> {
+        self.patch(name, json!({ "spec": { "model": { "version": version } } }))
+            .await
+    }
+
+    /// Makes the operator look at once.
+    pub async fn poke(&self, name: &str) -> Result<FraudModel> {
+        let mark = format!("{:?}", Instant::now());
+        self.patch(
+            name,
+            json!({ "metadata": { "annotations": { "test/poke": mark } } }),
+        )
+        .await
+    }
+
+    /// Name of the version's Deployment, once it is there.
+    pub async fn deployment(&self, model: &str, version: &str) -> Result<String> {
+        let model_spec = Model {
+            version: version.into(),
+            uri: "https://models.example/m.onnx".into(),
+            sha256: Some(SHA.into()),
+        };
+        let name = version_name(model, &version_of(&model_spec)?.hash);
+        self.wait_for::<Deployment>(&name, LIMIT).await?;
+        self.wait_for::<k8s_openapi::api::core::v1::Service>(&name, LIMIT)
+            .await?;
+        Ok(name)
+    }
+
+    pub async fn wait_for<K>(&self, name: &str, limit: Duration) -> Result<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    {
+        let start = Instant::now();
+        loop {
+            if let Some(found) = self.api::<K>().get_opt(name).await? {
+                return Ok(found);
+            }
+            if start.elapsed() > limit {
+                bail!("{} {name} is not there after {} s", K::kind(&()), limit.as_secs());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// What kubelet, Deployment controller and EndpointSlice controller would write of a version that is up.
+    pub async fn make_ready(&self, deployment: &str) -> Result<()> {
+        let api = self.api::<Deployment>();
+        let live = api.get(deployment).await?;
+        let replicas = live.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+        let status = json!({ "status": { "observedGeneration": live.metadata.generation, "replicas": replicas,
+            "updatedReplicas": replicas, "readyReplicas": replicas, "availableReplicas": replicas } });
+        api.patch_status(deployment, &PatchParams::default(), &Patch::Merge(&status))
+            .await?;
+        let labels: serde_json::Map<String, Value> = live
+            .labels()
+            .iter()
+            .map(|(key, value)| (key.clone(), value.clone().into()))
+            .collect();
+        let mut slice = json!({ "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+            "metadata": { "name": deployment, "labels": labels }, "addressType": "IPv4",
+            "ports": [{ "name": "http", "port": 8080 }],
+            "endpoints": [{ "addresses": ["198.18.0.9"], "conditions": { "ready": true, "serving": true } }] });
+        slice["metadata"]["labels"]["kubernetes.io/service-name"] = deployment.into();
+        self.put::<EndpointSlice>(deployment, &slice).await
+    }
+
+    async fn put<K>(&self, name: &str, body: &(impl Serialize + Debug)) -> Result<()>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    {
+        self.api::<K>()
+            .patch(name, &PatchParams::apply("kubelet").force(), &Patch::Apply(body))
+            .await?;
+        Ok(())
+    }
+
+    /// What cert-manager would write of a certificate that it issued.
+    pub async fn issue_certificate(&self, name: &str) -> Result<()> {
+        let live = self.wait_for::<Certificate>(name, LIMIT).await?;
+        let status = json!({ "status": { "conditions": [{ "type": "Ready", "status": "True", "reason": "Ready",
+            "message": "up to date", "observedGeneration": live.metadata.generation,
+            "lastTransitionTime": "2026-11-22T00:00:00Z" }] } });
+        self.api::<Certificate>()
+            .patch_status(name, &PatchParams::default(), &Patch::Merge(&status))
+            .await?;
+        Ok(())
+    }
+
+    /// A model of that name that serves; the name of its Deployment.
+    pub async fn serving(&self, name: &str, version: &str) -> Result<String> {
+        self.create(model(name, version)).await?;
+        let deployment = self.deployment(name, version).await?;
+        self.make_ready(&deployment).await?;
+        self.issue_certificate(name).await?;
+        self.wait_ready(name).await?;
+        Ok(deployment)
+    }
+
+    pub async fn wait_status(
+        &self,
+        name: &str,
+        done: impl Fn(&FraudModelStatus) -> bool,
+    ) -> Result<FraudModelStatus> {
+        let last = Mutex::new(String::new());
+        let found = eventually("the status", || async {
+            let live = self.api::<FraudModel>().get(name).await?;
+            let current = live.status.unwrap_or_default();
+            *last.lock().expect("no holder panics") = format!("{current:?}");
+            let fresh = current.observed_generation == live.metadata.generation;
+            Ok((fresh && done(&current)).then_some(current))
+        });
+        let found = found.await;
+        found.with_context(|| last.lock().expect("no holder panics").clone())
+    }
+
+    pub async fn wait_ready(&self, name: &str) -> Result<FraudModelStatus> {
+        self.wait_status(name, |status| condition(status, "Ready").status == "True")
+            .await
+    }
+
+    /// The Services that the route names.
+    pub async fn routed(&self, name: &str) -> Result<Vec<String>> {
+        let service = self.api::<TraefikService>().get(name).await?;
+        Ok(service
+            .spec
+            .weighted
+            .services
+            .into_iter()
+            .map(|entry| entry.name)
+            .collect())
+    }
+
+    /// Shows that the operator has come to rest: nothing of it changes over two resyncs' worth of visits.
+    pub async fn writes_nothing_more(&self) -> Result<()> {
+        let mut before = self.versions().await?;
+        let mut quiet_since = Instant::now();
+        let start = Instant::now();
+        while quiet_since.elapsed() < Duration::from_secs(3) {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            for model in self.api::<FraudModel>().list(&Default::default()).await? {
+                self.poke(&model.name_any()).await?;
+            }
+            let now = self.versions().await?;
+            if now != before {
+                (before, quiet_since) = (now, Instant::now());
+            }
+            if start.elapsed() > LIMIT {
+                bail!("the operator does not come to rest");
+            }
+        }
+        Ok(())
+    }
+
+    /// Resource versions of all children, and the statuses of all models.
+    async fn versions(&self) -> Result<Vec<String>> {
+        let mut all = vec![];
+        for kind in fraudops_operator::build::Kind::ALL {
+            let api = Api::<kube::core::DynamicObject>::namespaced_with(
+                self.client.clone(),
+                "default",
+                &kind.resource(),
+            );
+            let Ok(list) = api.list(&Default::default()).await else {
+                continue;
+            };
+            all.extend(
+                list.iter()
+                    .map(|o| format!("{kind:?} {} {:?}", o.name_any(), o.resource_version())),
+            );
+        }
+        for model in self.api::<FraudModel>().list(&Default::default()).await? {
+            all.push(format!("{:?}", model.status));
+        }
+        Ok(all)
+    }
+}
