@@ -60,7 +60,7 @@ fn facts(file: &Path, model: &Verified, loaded: &Loaded) -> Value {
         "features": metadata.features.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(),
         "thresholds": metadata.thresholds.map(|t| json!({"review": t.review(), "block": t.block()})),
         "metrics": metadata.metrics,
-        "golden": {"rows": metadata.golden.len(), "maxDifference": loaded.golden_difference, "allowed": model::MAX_DIFFERENCE},
+        "golden": {"rows": metadata.golden.len(), "maxDifference": model::decimal(loaded.golden_difference), "allowed": model::decimal(model::MAX_DIFFERENCE)},
     })
 }
 

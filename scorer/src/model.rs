@@ -8,7 +8,7 @@ mod metadata;
 mod session;
 mod wire;
 
-pub use golden::{Golden, MAX_DIFFERENCE};
+pub use golden::{Golden, MAX_DIFFERENCE, decimal};
 pub use inspect::{Outline, Tensor, ValueType, inspect};
 pub use load::{Loaded, MAX_FILE_BYTES, Verified, load, verify};
 pub use metadata::Metadata;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     decision::Thresholds,
     metrics::Metrics,
-    model::{ModelError, Reason, Verified},
+    model::{ModelError, Reason, Verified, decimal},
 };
 
 /// The served model, for people and for the operator.
@@ -30,7 +30,7 @@ pub struct Card {
     /// From this score on it is stopped.
     pub block: f64,
     /// Largest difference of the golden vectors.
-    pub golden_difference: f32,
+    pub golden_difference: f64,
     /// The metadata of the file, as it is.
     pub metadata: Value,
 }
@@ -52,7 +52,7 @@ impl Card {
             algorithm: model.metadata.card.algorithm.clone(),
             review: thresholds.review(),
             block: thresholds.block(),
-            golden_difference,
+            golden_difference: decimal(golden_difference),
             metadata: ours.collect(),
         }
     }

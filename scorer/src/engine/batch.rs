@@ -10,6 +10,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -111,6 +112,20 @@ struct Batch {
     rows: Vec<f32>,
     scores: Vec<f32>,
     waiting: Vec<oneshot::Sender<Score>>,
+    complained: Option<Instant>,
+}
+
+impl Batch {
+    /// Logs that the model failed, at most once a second: it may fail for every batch.
+    fn complain(&mut self, error: &str) {
+        if self
+            .complained
+            .is_none_or(|at| at.elapsed() >= Duration::from_secs(1))
+        {
+            self.complained = Some(Instant::now());
+            tracing::error!(error, "the model failed");
+        }
+    }
 }
 
 async fn drain(queue: Rc<Queue>, mut engine: Box<dyn Engine>, shard: Arc<Shard>) {
@@ -128,31 +143,26 @@ async fn drain(queue: Rc<Queue>, mut engine: Box<dyn Engine>, shard: Arc<Shard>)
 }
 
 fn answer(batch: &mut Batch, engine: &mut dyn Engine, shard: &Shard) {
-    if batch.waiting.is_empty() {
+    let rows = batch.waiting.len();
+    if rows == 0 {
         return;
     }
     batch.scores.clear();
-    shard.batch(batch.waiting.len());
+    shard.batch(rows);
     let call = || engine.score(&batch.rows, &mut batch.scores);
-    let scored = match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(Ok(())) if batch.scores.len() == batch.waiting.len() => true,
-        Ok(Ok(())) => {
-            tracing::error!(
-                rows = batch.waiting.len(),
-                scores = batch.scores.len(),
-                "the model gave another number of scores"
-            );
-            false
-        }
-        Ok(Err(error)) => {
-            tracing::error!(%error, "the model failed");
-            false
-        }
+    let outcome = match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(())) if batch.scores.len() == rows => Ok(()),
+        Ok(Ok(())) => Err(format!("it gave {} scores for {rows} rows", batch.scores.len())),
+        Ok(Err(error)) => Err(error.to_string()),
         Err(_) => {
             shard.panicked();
-            false
+            Err("it panicked".to_owned())
         }
     };
+    let scored = outcome.is_ok();
+    if let Err(error) = outcome {
+        batch.complain(&error);
+    }
     for (index, sender) in batch.waiting.drain(..).enumerate() {
         let score = if scored {
             probability(batch.scores[index])

@@ -8,6 +8,11 @@ use crate::engine::{Engine, MAX_BATCH};
 /// How far a replayed probability may be from the expected one.
 pub const MAX_DIFFERENCE: f32 = 1e-4;
 
+/// The number as it is written with the fewest digits, so that 1e-4 does not show as 0.00009999999747378752.
+pub fn decimal(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or_default()
+}
+
 const MAX_ROWS: u64 = 4096;
 
 /// Rows and what they should score.

@@ -12,3 +12,4 @@ mod loading;
 mod origin;
 mod scoring;
 mod server;
+mod tracing;
