@@ -61,6 +61,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [fraudops.dev]
   resources: [fraudmodels/status]
   verbs: [patch]
+{{- /* blockOwnerDeletion, where the API server asks for it (OwnerReferencesPermissionEnforcement). */}}
+- apiGroups: [fraudops.dev]
+  resources: [fraudmodels/finalizers]
+  verbs: [update]
 - apiGroups: [""]
   resources: [serviceaccounts, services]
   verbs: [get, list, watch, create, patch, delete]
