@@ -31,7 +31,7 @@ use crate::{
     error::{self, Error},
     events::Events,
     metrics::Metrics,
-    reconcile::{Context, pods::PodClient, reconcile, validate::Defaults},
+    reconcile::{Context, pods::PodClient, reconcile, truce::Truce, validate::Defaults},
 };
 
 /// Longest visit. Its calls have shorter deadlines of their own.
@@ -39,7 +39,7 @@ const VISIT_DEADLINE: Duration = Duration::from_secs(60);
 /// Visits at the same time, over all models of a namespace scope.
 const CONCURRENCY: u16 = 8;
 /// Changes of one model that come within this are one visit.
-const DEBOUNCE: Duration = Duration::from_millis(100);
+const DEBOUNCE: Duration = Duration::from_millis(200);
 /// How often a kind that is not installed is looked for.
 const LOOK_FOR_KINDS: Duration = Duration::from_secs(15);
 /// A watch without a sign of life for so long is opened again (seconds).
@@ -76,6 +76,7 @@ pub async fn run(
         resync: settings.resync,
         metrics,
         pods: PodClient::default(),
+        truce: Truce::default(),
     });
     let scopes: Vec<Option<String>> = match namespaces.as_slice() {
         [] => vec![None],

@@ -7,6 +7,7 @@ pub mod observed;
 pub mod plan;
 pub mod pods;
 pub mod status;
+pub mod truce;
 pub mod validate;
 
 use std::{sync::Arc, time::Duration};
@@ -36,6 +37,8 @@ pub struct Context {
     pub events: Events,
     /// Asks scorer pods what they lack.
     pub pods: pods::PodClient,
+    /// Ends fights with other field managers.
+    pub truce: truce::Truce,
 }
 
 /// Brings what is there to what `spec` asks for, as far as this visit can, and says in `status` how far that is.

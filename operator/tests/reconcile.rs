@@ -131,6 +131,43 @@ async fn foreign_changes_to_our_fields_are_put_back_and_foreign_fields_are_left_
 }
 
 #[tokio::test]
+async fn a_fight_over_a_field_ends_with_a_condition_that_names_the_other_manager() -> Result<()> {
+    let bench = Bench::start().await?;
+    let name = bench.serving("card-fraud", "1").await?;
+    let hostile = PatchParams::apply("somebody").force();
+    let (api, mut repairs) = (bench.api::<Deployment>(), 0);
+    let seconds = || async { anyhow::Ok(api.get(&name).await?.spec.and_then(|spec| spec.min_ready_seconds)) };
+    for round in 0..3 {
+        let change = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": name },
+            "spec": { "minReadySeconds": 70 + round } });
+        api.patch(&name, &hostile, &Patch::Apply(&change)).await?;
+        eventually("a repair or a condition", || async {
+            let status = bench
+                .api::<FraudModel>()
+                .get("card-fraud")
+                .await?
+                .status
+                .unwrap_or_default();
+            let told = condition(&status, "Ready").reason == "FieldConflict";
+            Ok((told || seconds().await? == Some(3)).then_some(()))
+        })
+        .await?;
+        repairs += usize::from(seconds().await? == Some(3));
+    }
+    assert_eq!(repairs, 2);
+    let status = bench
+        .wait_status("card-fraud", |s| condition(s, "Ready").reason == "FieldConflict")
+        .await?;
+    let message = condition(&status, "Ready").message;
+    ensure!(
+        message.contains("somebody") && message.contains(&name),
+        "{message}"
+    );
+    ensure!(condition(&status, "Available").status == "True");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_new_version_takes_over_only_when_it_is_ready_and_the_old_one_goes_after_the_delay() -> Result<()> {
     let bench = Bench::start().await?;
     let first = bench.serving("card-fraud", "1").await?;

@@ -1,6 +1,9 @@
 //! All writes of a visit: server-side apply in the order of the kinds, then removal in the reverse order.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use kube::{
     Api, ResourceExt,
@@ -14,7 +17,7 @@ use tracing::{debug, info};
 use super::{Context, difference::is_within, observed::Observed, plan::Plan, validate::ValidModel};
 use crate::{
     FIELD_MANAGER,
-    build::{Child, Kind},
+    build::{APPLIED_HASH, Child, Kind},
 };
 
 /// Holds `spec.replicas` while it passes from us to an autoscaler, so that it never falls back to 1 in between.
@@ -42,6 +45,8 @@ impl ApplyError {
 pub struct Applied {
     /// Names that somebody else's object has.
     pub taken: BTreeSet<(Kind, String)>,
+    /// Objects that somebody else keeps changing, and who.
+    pub contested: BTreeMap<(Kind, String), String>,
     /// Number of writes.
     pub writes: usize,
 }
@@ -73,6 +78,11 @@ pub async fn apply(
         match writer.put(observed, child).await? {
             Put::Unchanged => {}
             Put::Written => applied.writes += 1,
+            Put::Contested(manager) => {
+                applied
+                    .contested
+                    .insert((child.kind, child.name.clone()), manager);
+            }
             Put::Taken => drop(applied.taken.insert((child.kind, child.name.clone()))),
         }
     }
@@ -89,6 +99,7 @@ pub async fn apply(
 enum Put {
     Unchanged,
     Written,
+    Contested(String),
     Taken,
 }
 
@@ -115,9 +126,24 @@ impl Writer<'_> {
         let Some(live) = observed.child(child.kind, &child.name) else {
             return self.create(&api, child).await;
         };
-        let live_body = serde_json::to_value(live).unwrap_or_default();
+        let mut live_body = serde_json::to_value(live).unwrap_or_default();
+        // The items of a list come without their kind.
+        for key in ["apiVersion", "kind"] {
+            live_body[key] = child.body[key].clone();
+        }
         if is_within(&child.body, &live_body) {
             return Ok(Put::Unchanged);
+        }
+        // The same wish as last time, and yet another object: somebody else wrote to it.
+        let drifted = live.annotations().get(APPLIED_HASH).map(String::as_str)
+            == child.body["metadata"]["annotations"][APPLIED_HASH].as_str();
+        if drifted
+            && !self
+                .ctx
+                .truce
+                .may_repair(self.namespace, child.kind, &child.name, Instant::now())
+        {
+            return Ok(Put::Contested(last_writer(live)));
         }
         if hands_over_replicas(child, live) {
             let body = json!({ "apiVersion": "apps/v1", "kind": "Deployment",
@@ -192,6 +218,18 @@ impl Writer<'_> {
     fn api(&self, kind: Kind) -> Api<DynamicObject> {
         Api::namespaced_with(self.ctx.client.clone(), self.namespace, &kind.resource())
     }
+}
+
+/// The manager, other than us, that wrote to the object last.
+fn last_writer(live: &DynamicObject) -> String {
+    let others = live
+        .managed_fields()
+        .iter()
+        .filter(|entry| entry.manager.as_deref() != Some(FIELD_MANAGER));
+    let spec = others.filter(|entry| entry.subresource.as_deref().unwrap_or_default().is_empty());
+    let last = spec.max_by_key(|entry| entry.time.as_ref().map(|time| time.0));
+    last.and_then(|entry| entry.manager.clone())
+        .unwrap_or_else(|| "somebody".into())
 }
 
 /// Whether `child` leaves `spec.replicas` to an autoscaler while we still own the field.

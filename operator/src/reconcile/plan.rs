@@ -83,7 +83,7 @@ impl Plan {
         if self.step.candidate.is_some() {
             wait = wait.min(STARTING);
         }
-        if self.route_blocked.is_some() || !applied.taken.is_empty() {
+        if self.route_blocked.is_some() || !applied.taken.is_empty() || !applied.contested.is_empty() {
             wait = wait.min(RETRY);
         }
         wait

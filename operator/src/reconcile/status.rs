@@ -302,7 +302,15 @@ fn route(valid: &ValidModel, observed: &Observed, plan: &Plan, taken: Option<&Cl
     }
 }
 
+/// What others hold: a name, or the fields of an object.
 fn taken(applied: &Applied) -> Option<Claim> {
+    if let Some(((kind, name), manager)) = applied.contested.iter().next() {
+        let message = format!(
+            "field manager {manager} keeps changing {kind:?} {name}: it is left as it is for up to {} min; stop that manager",
+            super::truce::WINDOW.as_secs() / 60
+        );
+        return Some(claim(false, Reason::FieldConflict, message));
+    }
     let (kind, name) = applied.taken.iter().next()?;
     let message =
         format!("{kind:?} {name} belongs to somebody else: remove or rename it, or rename this FraudModel");
