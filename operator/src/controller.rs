@@ -31,7 +31,9 @@ use crate::{
     error::{self, Error},
     events::Events,
     metrics::Metrics,
-    reconcile::{Context, pods::PodClient, reconcile, truce::Truce, validate::Defaults},
+    reconcile::{
+        Context, observe::is_unknown_kind, pods::PodClient, reconcile, truce::Truce, validate::Defaults,
+    },
 };
 
 /// Longest visit. Its calls have shorter deadlines of their own.
@@ -175,7 +177,7 @@ impl Scope {
             let api = self.dynamic(&resource);
             loop {
                 match api.list_metadata(&ListParams::default().limit(1)).await {
-                    Err(error) if error::is_unknown_kind(&error) => {
+                    Err(error) if is_unknown_kind(&error) => {
                         debug!(kind = resource.kind, "not installed");
                         tokio::time::sleep(LOOK_FOR_KINDS).await;
                     }

@@ -66,12 +66,6 @@ fn is_conflict(cause: &kube::Error) -> bool {
     matches!(cause, kube::Error::Api(status) if status.is_conflict())
 }
 
-/// Whether the API server does not know the kind that was listed. For a group that it does not know it answers 404 in
-/// plain text, without a reason to match on.
-pub fn is_unknown_kind(cause: &kube::Error) -> bool {
-    matches!(cause, kube::Error::Api(status) if status.code == 404)
-}
-
 /// Pause before a visit that failed `failures` times in a row is repeated: 1 s, doubling, to 5 min. `jitter` is in 0..1
 /// and takes up to a quarter off, so that many models do not come back in one moment.
 pub fn backoff(error: &Error, failures: u32, jitter: f64) -> Duration {

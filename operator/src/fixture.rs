@@ -1,8 +1,16 @@
 //! A FraudModel for tests, as an API server would hand it out.
 
 use fraudops_crds::FraudModel;
+use kube::core::DynamicObject;
+use serde_json::{Value, json};
 
-use crate::reconcile::validate::{Defaults, ValidModel, validate};
+use crate::{
+    build::{self, Child, Kind, Served, version_name},
+    reconcile::{
+        observed::Observed,
+        validate::{Defaults, ValidModel, validate},
+    },
+};
 
 /// A FraudModel in YAML; `uid` and all.
 const MODEL: &str = "
@@ -32,4 +40,60 @@ pub fn defaults() -> Defaults {
 
 pub fn valid() -> ValidModel {
     validate(&model(), &defaults()).unwrap()
+}
+
+/// A model together with what a visit would read of it.
+pub struct Scene {
+    pub model: FraudModel,
+    pub observed: Observed,
+}
+
+impl Scene {
+    /// Everything is there: two ready pods, an issued certificate, a route.
+    pub fn serving() -> Self {
+        let valid = valid();
+        let served = Served {
+            version: &valid.wanted,
+            initial_replicas: None,
+        };
+        let mut children = build::workloads(&valid, &[served], false);
+        children.push(build::stable_service(&valid, &valid.wanted));
+        children.extend(build::certificate(&valid));
+        children.extend(build::route(&valid, &valid.wanted));
+        let mut scene = Self {
+            model: model(),
+            observed: Observed::default(),
+        };
+        scene.observed.missing.insert(Kind::PodMonitor);
+        scene
+            .observed
+            .endpoints
+            .insert(version_name(&valid.name, &valid.wanted.hash), 2);
+        for child in children {
+            scene.add(child);
+        }
+        scene.certificate("True", "up to date");
+        scene
+    }
+
+    fn add(&mut self, Child { kind, name, mut body }: Child) {
+        body["metadata"]["generation"] = 1.into();
+        if kind == Kind::Deployment {
+            body["status"] = json!({ "observedGeneration": 1, "updatedReplicas": 2, "availableReplicas": 2, "readyReplicas": 2 });
+        }
+        self.observed.children.insert((kind, name), object(body));
+    }
+
+    /// Sets the certificate's condition Ready.
+    pub fn certificate(&mut self, status: &str, message: &str) {
+        let key = (Kind::Certificate, "card-fraud".to_owned());
+        if let Some(certificate) = self.observed.children.get_mut(&key) {
+            certificate.data["status"] = json!({ "conditions": [
+                { "type": "Ready", "status": status, "observedGeneration": 1, "message": message }] });
+        }
+    }
+}
+
+fn object(body: Value) -> DynamicObject {
+    serde_json::from_value(body).unwrap()
 }

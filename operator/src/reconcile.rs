@@ -69,5 +69,7 @@ pub async fn reconcile(seen: Arc<PartialObjectMeta<FraudModel>>, ctx: Arc<Contex
         ctx.metrics.weight_changed();
     }
     status::publish(&ctx, &model, status).await?;
-    Ok(Action::requeue(plan.next_visit(&applied, ctx.resync)))
+    Ok(Action::requeue(
+        plan.next_visit(applied.is_obstructed(), ctx.resync),
+    ))
 }

@@ -51,6 +51,13 @@ pub struct Applied {
     pub writes: usize,
 }
 
+impl Applied {
+    /// Whether somebody else's object or writes are in the way.
+    pub fn is_obstructed(&self) -> bool {
+        !self.taken.is_empty() || !self.contested.is_empty()
+    }
+}
+
 /// Applies what `plan` asks for and removes what it does not.
 ///
 /// Not guaranteed: that all of it happens in one visit. A failed write ends the visit; what was written stays, and the next

@@ -17,7 +17,7 @@ use super::{
     observed::{Observed, children_of},
     validate::ValidModel,
 };
-use crate::{build::Kind, error::is_unknown_kind};
+use crate::build::Kind;
 
 /// A read failed.
 #[derive(Debug, Error)]
@@ -114,6 +114,12 @@ async fn children(
         Err(cause) if kind.is_optional() && is_unknown_kind(&cause) => Ok(None),
         Err(cause) => Err(reading(resource.plural)(cause)),
     }
+}
+
+/// Whether the API server does not know the kind that was listed. For a group that it does not know it answers 404 in
+/// plain text, without a reason to match on.
+pub fn is_unknown_kind(cause: &kube::Error) -> bool {
+    matches!(cause, kube::Error::Api(status) if status.code == 404)
 }
 
 async fn endpoints(ctx: &Context, valid: &ValidModel) -> Result<BTreeMap<String, usize>, ObserveError> {

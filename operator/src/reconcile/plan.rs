@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::{
-    apply::Applied,
     observed::{CertificateState, Observed},
     validate::ValidModel,
 };
@@ -74,8 +73,8 @@ impl Plan {
         route && model.ingress.is_some() && !matches!(self.route_blocked, Some(RouteBlocked::HostTaken(_)))
     }
 
-    /// When to look again although nothing changed.
-    pub fn next_visit(&self, applied: &Applied, resync: Duration) -> Duration {
+    /// When to look again although nothing changed; `obstructed`: somebody else's object is in the way.
+    pub fn next_visit(&self, obstructed: bool, resync: Duration) -> Duration {
         let mut wait = resync;
         if let Some(step) = self.step.wait {
             wait = wait.min(step);
@@ -83,7 +82,7 @@ impl Plan {
         if self.step.candidate.is_some() {
             wait = wait.min(STARTING);
         }
-        if self.route_blocked.is_some() || !applied.taken.is_empty() || !applied.contested.is_empty() {
+        if self.route_blocked.is_some() || obstructed {
             wait = wait.min(RETRY);
         }
         wait

@@ -1,5 +1,7 @@
 //! What `status` says: a pure function of what was read, planned and done; then one patch, if it differs.
 
+mod claims;
+
 use fraudops_crds::{
     FraudModel, FraudModelStatus,
     fraud_model::{
@@ -15,11 +17,14 @@ use kube::{
 use serde_json::json;
 use thiserror::Error;
 
+use self::claims::{
+    Claim, available, certificate, claim, progressing, ready, route, stalled, taken, verified,
+};
 use super::{
     Context,
     apply::Applied,
     observed::Observed,
-    plan::{Plan, RouteBlocked},
+    plan::Plan,
     validate::{Invalid, ValidModel},
 };
 use crate::{FIELD_MANAGER, build, events};
@@ -37,17 +42,6 @@ impl StatusError {
     pub fn cause(&self) -> &kube::Error {
         &self.source
     }
-}
-
-/// A condition before it has a time: status, reason and message.
-struct Claim(&'static str, String, String);
-
-fn claim(status: bool, reason: Reason, message: impl Into<String>) -> Claim {
-    Claim(
-        if status { "True" } else { "False" },
-        reason.as_str().into(),
-        message.into(),
-    )
 }
 
 /// The status of a model whose spec can't be built. What served before keeps serving.
@@ -137,209 +131,6 @@ pub fn status_of(
     }
 }
 
-fn ready(
-    valid: &ValidModel,
-    plan: &Plan,
-    route: &Claim,
-    verified: &Claim,
-    taken: Option<Claim>,
-    (ready_pods, wanted_pods): (i64, i64),
-) -> Claim {
-    if let Some(taken) = taken {
-        return taken;
-    }
-    if plan.candidate.is_some() {
-        let serving = plan.stable.as_ref().map_or("nothing serves yet".into(), |s| {
-            format!("{} keeps serving", s.version)
-        });
-        return Claim("False", verified.1.clone(), format!("{}; {serving}", verified.2));
-    }
-    if valid.ingress.is_some() && route.0 != "True" {
-        return Claim("False", route.1.clone(), route.2.clone());
-    }
-    if ready_pods == 0 {
-        return claim(
-            false,
-            Reason::NoReadyPods,
-            format!("0 of {wanted_pods} pods of {} are ready", valid.wanted.version),
-        );
-    }
-    let message = format!(
-        "{} serves at {} with {ready_pods} of {wanted_pods} pods",
-        valid.wanted.version,
-        build::url(valid)
-    );
-    claim(true, Reason::Reconciled, message)
-}
-
-fn available(plan: &Plan, ready_pods: i64, wanted_pods: i64) -> Claim {
-    match &plan.stable {
-        None => claim(false, Reason::NoStableVersion, "no version serves yet"),
-        Some(stable) if ready_pods == 0 => claim(
-            false,
-            Reason::NoReadyPods,
-            format!("0 of {wanted_pods} pods of {} are ready", stable.version),
-        ),
-        Some(stable) => {
-            let message = format!(
-                "{ready_pods} of {wanted_pods} pods of {} are ready",
-                stable.version
-            );
-            claim(true, Reason::PodsReady, message)
-        }
-    }
-}
-
-fn progressing(plan: &Plan) -> Claim {
-    match (&plan.candidate, plan.step.retiring.is_empty()) {
-        (Some(candidate), _) => claim(
-            true,
-            Reason::Starting,
-            format!("{} is being started", candidate.version),
-        ),
-        (None, false) => claim(
-            true,
-            Reason::Retiring,
-            "the version before is kept until no request can reach it",
-        ),
-        (None, true) => claim(false, Reason::Idle, "nothing is under way"),
-    }
-}
-
-fn verified(valid: &ValidModel, observed: &Observed, plan: &Plan) -> Claim {
-    let version = &valid.wanted.version;
-    let (ready_pods, wanted_pods) = observed.pods_of(&valid.name, &valid.wanted.hash);
-    match observed.problem(&valid.wanted.hash) {
-        // Where one pod has verified the same bytes, another one's trouble is not the model's.
-        Some((reason, message)) if ready_pods == 0 => Claim(
-            "False",
-            reason.into(),
-            format!("{version} is not served: {message}"),
-        ),
-        _ if ready_pods > 0 => claim(
-            true,
-            Reason::Verified,
-            format!("{version} was fetched, checked and warmed up"),
-        ),
-        // Checked before, and now without a ready pod: the bytes are the same.
-        _ if plan.candidate.is_none() => {
-            claim(true, Reason::Verified, format!("{version} was checked before"))
-        }
-        _ => claim(
-            false,
-            Reason::Starting,
-            format!("{version}: {ready_pods} of {wanted_pods} pods are ready"),
-        ),
-    }
-}
-
-fn certificate(valid: &ValidModel, observed: &Observed, plan: &Plan) -> Claim {
-    use super::observed::CertificateState;
-    let Some(tls) = valid.ingress.as_ref().and_then(|ingress| ingress.tls.as_ref()) else {
-        return claim(true, Reason::NotRequested, "the spec asks for no certificate");
-    };
-    if let Some(secret) = &tls.secret_name {
-        return claim(
-            true,
-            Reason::UserProvided,
-            format!("Secret {secret} is used as it is; the operator reads no Secrets"),
-        );
-    }
-    if plan.route_blocked == Some(RouteBlocked::CertManagerMissing)
-        || observed.missing.contains(&build::Kind::Certificate)
-    {
-        return claim(false, Reason::CertManagerMissing, CERT_MANAGER_MISSING);
-    }
-    match observed.certificate(&valid.name) {
-        CertificateState::Ready => claim(
-            true,
-            Reason::Issued,
-            format!("Secret {} is there", build::secret_name(&valid.name)),
-        ),
-        CertificateState::NotReady(why) => claim(
-            false,
-            Reason::NotIssued,
-            format!("Certificate {} is not issued: {why}", valid.name),
-        ),
-    }
-}
-
-const CERT_MANAGER_MISSING: &str = "kind Certificate (cert-manager.io/v1) is not installed: install cert-manager, or name a Secret of yours in spec.ingress.tls.secretName; looked for again every 15 s";
-const TRAEFIK_MISSING: &str = "kinds IngressRoute and TraefikService (traefik.io/v1alpha1) are not installed: install Traefik with its CRDs, or remove spec.ingress; looked for again every 15 s";
-
-fn route(valid: &ValidModel, observed: &Observed, plan: &Plan, taken: Option<&Claim>) -> Claim {
-    if valid.ingress.is_none() {
-        return claim(true, Reason::NotRequested, "the spec asks for no route");
-    }
-    if let Some(Claim(status, reason, message)) = taken {
-        return Claim(status, reason.clone(), message.clone());
-    }
-    let there = observed.child(build::Kind::IngressRoute, &valid.name).is_some();
-    match &plan.route_blocked {
-        None => claim(true, Reason::Routed, build::url(valid)),
-        Some(RouteBlocked::TraefikMissing) => claim(false, Reason::TraefikMissing, TRAEFIK_MISSING),
-        Some(RouteBlocked::CertManagerMissing) => {
-            claim(false, Reason::CertManagerMissing, CERT_MANAGER_MISSING)
-        }
-        Some(RouteBlocked::HostTaken(rival)) => claim(
-            false,
-            Reason::HostTaken,
-            format!(
-                "host and path belong to FraudModel {rival}, which is older: choose another spec.ingress.host or path"
-            ),
-        ),
-        Some(RouteBlocked::CertificateNotReady(why)) => claim(
-            false,
-            Reason::CertificateNotReady,
-            format!("the route waits for the certificate: {why}"),
-        ),
-        Some(RouteBlocked::NoEndpoints) if there => claim(true, Reason::Routed, build::url(valid)),
-        Some(RouteBlocked::NoEndpoints) => claim(
-            false,
-            Reason::NoStableVersion,
-            "the route waits for a version that serves",
-        ),
-    }
-}
-
-/// What others hold: a name, or the fields of an object.
-fn taken(applied: &Applied) -> Option<Claim> {
-    if let Some(((kind, name), manager)) = applied.contested.iter().next() {
-        let message = format!(
-            "field manager {manager} keeps changing {kind:?} {name}: it is left as it is for up to {} min; stop that manager",
-            super::truce::WINDOW.as_secs() / 60
-        );
-        return Some(claim(false, Reason::FieldConflict, message));
-    }
-    let (kind, name) = applied.taken.iter().next()?;
-    let message =
-        format!("{kind:?} {name} belongs to somebody else: remove or rename it, or rename this FraudModel");
-    Some(claim(false, Reason::NameTaken, message))
-}
-
-/// What does not pass without somebody's help.
-fn stalled(plan: &Plan, verified: &Claim, taken: Option<&Claim>) -> Option<Claim> {
-    if let Some(Claim(status, reason, message)) = taken {
-        return Some(Claim(status, reason.clone(), message.clone()));
-    }
-    let starting = [Reason::Starting.as_str(), Reason::PodsPending.as_str()].contains(&verified.1.as_str());
-    if plan.candidate.is_some() && verified.0 == "False" && !starting {
-        return Some(Claim("True", verified.1.clone(), verified.2.clone()));
-    }
-    match &plan.route_blocked {
-        Some(RouteBlocked::HostTaken(rival)) => Some(claim(
-            true,
-            Reason::HostTaken,
-            format!("host and path belong to FraudModel {rival}"),
-        )),
-        Some(RouteBlocked::TraefikMissing) => Some(claim(true, Reason::TraefikMissing, TRAEFIK_MISSING)),
-        Some(RouteBlocked::CertManagerMissing) => {
-            Some(claim(true, Reason::CertManagerMissing, CERT_MANAGER_MISSING))
-        }
-        _ => None,
-    }
-}
-
 fn order(type_: &str) -> usize {
     let order = [
         "Ready",
@@ -416,4 +207,168 @@ pub async fn publish(ctx: &Context, model: &FraudModel, status: FraudModelStatus
         .map_err(|source| StatusError { name, source })?;
     ctx.events.tell(model, events::news(&before, &status)).await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use kube::core::Status;
+
+    use super::*;
+    use crate::{
+        fixture::{self, Scene},
+        reconcile::{plan::plan, pods::Problem, validate::validate},
+    };
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(1_800_000_000).unwrap()
+    }
+
+    fn visit(model: &FraudModel, observed: &Observed, applied: &Applied) -> FraudModelStatus {
+        let valid = validate(model, &fixture::defaults()).unwrap();
+        let plan = plan(model, &valid, observed, Duration::from_secs(5), now());
+        status_of(model, &valid, observed, &plan, applied, now())
+    }
+
+    fn told(status: &FraudModelStatus, type_: &str) -> (String, String) {
+        let found = status.conditions.iter().find(|c| c.type_ == type_);
+        found.map_or(("absent".into(), String::new()), |c| {
+            (c.status.clone(), c.reason.clone())
+        })
+    }
+
+    /// kstatus (sigs.k8s.io/cli-utils): what `kubectl wait`, Flux and others make of a status.
+    fn kstatus(status: &FraudModelStatus) -> &'static str {
+        let is_true = |type_| told(status, type_).0 == "True";
+        match (is_true("Reconciling"), is_true("Stalled"), is_true("Ready")) {
+            (true, _, _) => "InProgress",
+            (_, true, _) => "Failed",
+            (_, _, true) => "Current",
+            _ => "InProgress",
+        }
+    }
+
+    #[test]
+    fn a_first_visit_is_in_progress_with_a_generation_on_every_condition() {
+        let status = visit(&fixture::model(), &Observed::default(), &Applied::default());
+        assert_eq!(kstatus(&status), "InProgress");
+        assert_eq!(status.phase, Some(Phase::Verifying));
+        assert_eq!(status.observed_generation, Some(1));
+        assert!(status.conditions.iter().all(|c| c.observed_generation == Some(1)));
+        let types: Vec<&str> = status.conditions.iter().map(|c| c.type_.as_str()).collect();
+        let all = [
+            "Ready",
+            "Available",
+            "Progressing",
+            "ModelVerified",
+            "CertificateReady",
+            "RouteReady",
+            "Reconciling",
+        ];
+        assert_eq!(types, all);
+        let untrue = all[..6]
+            .iter()
+            .filter(|type_| told(&status, type_).0 == "False")
+            .count();
+        assert_eq!(untrue, 5, "only Progressing is true: {:?}", status.conditions);
+    }
+
+    #[test]
+    fn a_model_that_serves_is_current() {
+        let scene = Scene::serving();
+        let status = visit(&scene.model, &scene.observed, &Applied::default());
+        assert_eq!(kstatus(&status), "Current");
+        assert_eq!(status.phase, Some(Phase::Stable));
+        assert_eq!(status.url.as_deref(), Some("https://card-fraud.example.test"));
+        assert_eq!(
+            (status.replicas, told(&status, "RouteReady").1.as_str()),
+            (2, "Routed")
+        );
+        assert_eq!(status.conditions.len(), 6);
+    }
+
+    #[test]
+    fn a_candidate_that_fails_is_stalled_while_the_stable_version_stays_available() {
+        let mut scene = Scene::serving();
+        scene.model.spec.model.version = "2".into();
+        let wanted = validate(&scene.model, &fixture::defaults()).unwrap().wanted;
+        let problem = Problem {
+            reason: "GoldenMismatch".into(),
+            message: "row 3: 0.5, expected 0.1".into(),
+        };
+        scene.observed.pods = vec![super::super::pods::PodReport {
+            hash: wanted.hash,
+            problem: Some(problem),
+        }];
+        let status = visit(&scene.model, &scene.observed, &Applied::default());
+        assert_eq!(kstatus(&status), "Failed");
+        assert_eq!(
+            told(&status, "ModelVerified"),
+            ("False".into(), "GoldenMismatch".into())
+        );
+        assert_eq!(told(&status, "Available").0, "True");
+        assert_eq!(status.stable.map(|s| s.version).as_deref(), Some("2026.11.1"));
+        let ready = status.conditions.iter().find(|c| c.type_ == "Ready").unwrap();
+        assert_eq!(
+            ready.message,
+            "2 is not served: row 3: 0.5, expected 0.1; 2026.11.1 keeps serving"
+        );
+    }
+
+    #[test]
+    fn a_host_that_is_taken_is_stalled_and_names_the_owner() {
+        let mut scene = Scene::serving();
+        scene.observed.rival = Some("other/older".into());
+        let status = visit(&scene.model, &scene.observed, &Applied::default());
+        assert_eq!(kstatus(&status), "Failed");
+        assert_eq!(told(&status, "RouteReady"), ("False".into(), "HostTaken".into()));
+        assert!(status.conditions[0].message.contains("other/older"));
+    }
+
+    #[test]
+    fn a_certificate_that_is_renewed_keeps_the_route() {
+        let mut scene = Scene::serving();
+        scene.certificate("False", "renewing");
+        let valid = validate(&scene.model, &fixture::defaults()).unwrap();
+        let plan = plan(&scene.model, &valid, &scene.observed, Duration::ZERO, now());
+        for kind in [build::Kind::IngressRoute, build::Kind::TraefikService] {
+            let route = scene.observed.child(kind, "card-fraud").unwrap();
+            assert!(plan.keeps(&valid, kind, route) || plan.desired.iter().any(|child| child.kind == kind));
+        }
+        assert_eq!(
+            told(
+                &visit(&scene.model, &scene.observed, &Applied::default()),
+                "CertificateReady"
+            )
+            .1,
+            "NotIssued"
+        );
+    }
+
+    #[test]
+    fn an_invalid_spec_keeps_what_serves() {
+        let mut scene = Scene::serving();
+        scene.model.status = Some(visit(&scene.model, &scene.observed, &Applied::default()));
+        scene.model.spec.model.sha256 = None;
+        let error = validate(&scene.model, &fixture::defaults()).unwrap_err();
+        let status = invalid(&scene.model, &error, now());
+        assert_eq!(kstatus(&status), "Failed");
+        assert_eq!(told(&status, "Ready").1, "InvalidSpec");
+        assert_eq!(status.stable.map(|s| s.version).as_deref(), Some("2026.11.1"));
+    }
+
+    #[test]
+    fn an_error_keeps_what_the_api_server_said() {
+        let said = Status {
+            code: 403,
+            message: "forbidden".into(),
+            ..Status::default()
+        };
+        let error = StatusError {
+            name: "a".into(),
+            source: kube::Error::Api(Box::new(said)),
+        };
+        assert!(matches!(error.cause(), kube::Error::Api(status) if status.code == 403));
+    }
 }
