@@ -6,7 +6,8 @@ cd "$(dirname "$0")/.."
 start=$SECONDS
 
 say() { printf '\n\033[1m==>\033[0m %s\n' "$*"; }
-show() { printf '\033[2m$ %s\033[0m\n' "$*" >&2; "$@"; }
+dim() { printf '\033[2m$ %s\033[0m\n' "$*" >&2; }
+show() { dim "$@" && "$@"; }
 
 tests/stage.sh demo up
 set -a
@@ -49,11 +50,16 @@ if ! kubectl -n payments wait --for=condition=Ready --timeout=1s fm/card-fraud >
 fi
 
 say "Ask for a prediction, over HTTPS, through Traefik"
-show curl --silent --show-error --fail-with-body --cacert "$CA_FILE" --resolve "card-fraud.example.test:443:$TRAEFIK_ADDRESS" \
-  --json @examples/quickstart/transaction.json https://card-fraud.example.test/predict | jq .
-echo "the same for a fraud (transaction-fraud.json):"
-curl --silent --show-error --fail-with-body --cacert "$CA_FILE" --resolve "card-fraud.example.test:443:$TRAEFIK_ADDRESS" \
-  --json @examples/quickstart/transaction-fraud.json https://card-fraud.example.test/predict | jq .
+ask() { # transaction; Traefik reads a new route within two seconds or so
+  curl --silent --show-error --fail-with-body --retry 20 --retry-all-errors --retry-delay 1 --no-progress-meter \
+    --cacert "$CA_FILE" --resolve "card-fraud.example.test:443:$TRAEFIK_ADDRESS" \
+    --json "@examples/quickstart/$1" https://card-fraud.example.test/predict
+}
+ask transaction.json >/dev/null 2>&1 || ask transaction.json
+dim "curl --cacert $CA_FILE --resolve card-fraud.example.test:443:$TRAEFIK_ADDRESS --json @examples/quickstart/transaction.json https://card-fraud.example.test/predict"
+ask transaction.json | jq --compact-output .
+dim "the same with transaction-fraud.json"
+ask transaction-fraud.json | jq --compact-output .
 
 say "What there is now ($((SECONDS - start)) s)"
 show kubectl get fraudmodels --all-namespaces

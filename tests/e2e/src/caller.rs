@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use reqwest::{Certificate, Client};
 use serde_json::Value;
 
-use crate::Stage;
+use crate::{Stage, until};
 
 /// An answer of the route.
 #[derive(Clone, Debug)]
@@ -25,8 +25,21 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// A caller of `https://host`.
-    pub fn new(stage: &Stage, host: &str) -> Result<Self> {
+    /// A caller of `https://host`, once it answers: Traefik reads a new route within two seconds or so.
+    pub async fn of(stage: &Stage, host: &str, transaction: &[u8]) -> Result<Self> {
+        let caller = Self::new(stage, host)?;
+        until("Traefik has read the route", Duration::from_secs(30), || async {
+            Ok(match caller.predict(transaction).await {
+                Ok(answer) if answer.status == 200 => Ok(()),
+                other => Err(format!("{other:?}")),
+            })
+        })
+        .await?;
+        Ok(caller)
+    }
+
+    /// A caller of `https://host`, whether or not it answers.
+    fn new(stage: &Stage, host: &str) -> Result<Self> {
         // Fails only where another caller of this process was first.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let ca = std::fs::read(stage.fact("CA_FILE")?)?;

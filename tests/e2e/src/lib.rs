@@ -12,5 +12,5 @@ mod stage;
 pub use caller::{Answer, Caller};
 pub use load::{Load, Report};
 pub use namespace::{Namespace, spec_of};
-pub use poll::until;
+pub use poll::{holds, until};
 pub use stage::{ModelFile, Stage};

@@ -1,6 +1,7 @@
 //! Waiting for a fact, never for a time.
 
 use std::{
+    fmt::Debug,
     future::Future,
     time::{Duration, Instant},
 };
@@ -20,4 +21,9 @@ where
             Err(_) => tokio::time::sleep(Duration::from_millis(250)).await,
         }
     }
+}
+
+/// For [`until`]: whether a fact holds, and what is seen while it does not.
+pub fn holds(fact: bool, seen: impl Debug) -> Result<Result<(), String>> {
+    Ok(if fact { Ok(()) } else { Err(format!("{seen:?}")) })
 }

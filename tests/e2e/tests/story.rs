@@ -7,7 +7,7 @@ use std::{fs, time::Duration};
 
 use anyhow::{Result, ensure};
 use fraudops_crds::fraud_model::{ConditionType::*, Phase};
-use fraudops_e2e::{Caller, Load, ModelFile, Namespace, Stage, spec_of, until};
+use fraudops_e2e::{Caller, Load, ModelFile, Namespace, Stage, holds, spec_of, until};
 use serde_json::{Value, json};
 
 const V1: &str = "2026.11.1";
@@ -34,11 +34,7 @@ async fn helm_installs_an_operator_that_holds_its_lease() -> Result<()> {
             "--output",
             "jsonpath={.spec.holderIdentity}",
         ])?;
-        Ok(if holder.is_empty() {
-            Err("no holder".to_owned())
-        } else {
-            Ok(())
-        })
+        holds(!holder.is_empty(), "no holder")
     })
     .await
 }
@@ -75,7 +71,8 @@ async fn a_manifest_becomes_an_https_prediction_equal_to_python() -> Result<()> 
         assert!(table.contains(word), "`kubectl get fm` shows no {word}:\n{table}");
     }
 
-    let caller = Caller::new(&payments.stage, "card-fraud.story.test")?;
+    let good = fs::read(payments.quickstart("transaction.json"))?;
+    let caller = Caller::of(&payments.stage, "card-fraud.story.test", &good).await?;
     for file in ["transaction.json", "transaction-fraud.json"] {
         let transaction = payments.quickstart(file);
         let answer = caller.predict(&fs::read(&transaction)?).await?;
@@ -100,8 +97,9 @@ async fn a_bad_body_gets_an_answer_that_names_what_is_wrong() -> Result<()> {
     let payments = Namespace::fresh("bad-bodies").await?;
     payments.apply(&payments.manifest("card-fraud", "bad-bodies.test", &payments.stage.model(V1)?)?)?;
     payments.until_stable("card-fraud", V1).await?;
-    let caller = Caller::new(&payments.stage, "bad-bodies.test")?;
-    let good: Value = serde_json::from_slice(&fs::read(payments.quickstart("transaction.json"))?)?;
+    let good = fs::read(payments.quickstart("transaction.json"))?;
+    let caller = Caller::of(&payments.stage, "bad-bodies.test", &good).await?;
+    let good: Value = serde_json::from_slice(&good)?;
 
     let mut without_amount = good.clone();
     without_amount
@@ -158,8 +156,7 @@ async fn a_change_of_version_under_load_fails_no_request() -> Result<()> {
         .status
         .unwrap_or_default();
 
-    let caller = Caller::new(&payments.stage, "change.test")?;
-    let load = Load::start(caller, fs::read(payments.quickstart("transaction.json"))?, 200);
+    let load = load(&payments, "change.test", 200).await?;
     until_answered(&load, 400).await?;
 
     manifest["spec"]["model"] = spec_of(&v2);
@@ -175,11 +172,7 @@ async fn a_change_of_version_under_load_fails_no_request() -> Result<()> {
                 .iter()
                 .filter(|o| o.contains(&old_hash) && !o.starts_with("pod/"))
                 .collect();
-            Ok(if old.is_empty() {
-                Ok(())
-            } else {
-                Err(format!("{old:?}"))
-            })
+            holds(old.is_empty(), &old)
         },
     )
     .await?;
@@ -226,11 +219,7 @@ async fn a_broken_model_takes_no_traffic_and_says_why() -> Result<()> {
         ..v2.clone()
     };
 
-    let load = Load::start(
-        Caller::new(&payments.stage, "broken.test")?,
-        fs::read(payments.quickstart("transaction.json"))?,
-        20,
-    );
+    let load = load(&payments, "broken.test", 20).await?;
     for (broken, reason) in [
         (&wrong_digest, "DigestMismatch"),
         (&missing, "NotFound"),
@@ -313,10 +302,12 @@ async fn the_longest_legal_name_is_served() -> Result<()> {
 
     payments.apply(&payments.manifest(&longest, "longest.test", &model)?)?;
     payments.until_stable(&longest, V1).await?;
-    let answer = Caller::new(&payments.stage, "longest.test")?
-        .predict(&fs::read(payments.quickstart("transaction.json"))?)
-        .await?;
-    assert_eq!(answer.status, 200, "{}", answer.body);
+    Caller::of(
+        &payments.stage,
+        "longest.test",
+        &fs::read(payments.quickstart("transaction.json"))?,
+    )
+    .await?;
     payments.remove().await
 }
 
@@ -345,11 +336,7 @@ async fn changes_to_our_fields_are_put_back_and_other_fields_left_alone() -> Res
             "-o",
             "jsonpath={.spec.routes[*].match}",
         ])?;
-        Ok(if rule.contains("drift.test") {
-            Ok(())
-        } else {
-            Err(rule)
-        })
+        holds(rule.contains("drift.test"), &rule)
     })
     .await?;
     let note = payments.kubectl(&[
@@ -364,23 +351,14 @@ async fn changes_to_our_fields_are_put_back_and_other_fields_left_alone() -> Res
     payments.kubectl(&["delete", "service", "--selector", "fraudops.dev/model=card-fraud"])?;
     until("the Service is back", Duration::from_secs(60), || async {
         let objects = payments.objects_of("card-fraud")?;
-        Ok(if objects.iter().any(|o| o.starts_with("service/")) {
-            Ok(())
-        } else {
-            Err(format!("{objects:?}"))
-        })
+        holds(objects.iter().any(|o| o.starts_with("service/")), &objects)
     })
     .await?;
-    let caller = Caller::new(&payments.stage, "drift.test")?;
-    let transaction = fs::read(payments.quickstart("transaction.json"))?;
-    until("predictions are back", Duration::from_secs(60), || async {
-        let answer = caller.predict(&transaction).await?;
-        Ok(if answer.status == 200 {
-            Ok(())
-        } else {
-            Err(format!("{answer:?}"))
-        })
-    })
+    Caller::of(
+        &payments.stage,
+        "drift.test",
+        &fs::read(payments.quickstart("transaction.json"))?,
+    )
     .await?;
     payments.remove().await
 }
@@ -393,11 +371,7 @@ async fn a_killed_operator_is_replaced_and_goes_on() -> Result<()> {
     payments.apply(&manifest)?;
     payments.until_stable("card-fraud", V1).await?;
 
-    let load = Load::start(
-        Caller::new(&payments.stage, "killed.test")?,
-        fs::read(payments.quickstart("transaction.json"))?,
-        50,
-    );
+    let load = load(&payments, "killed.test", 50).await?;
     manifest["spec"]["model"] = spec_of(&v2);
     payments.apply(&manifest)?;
     payments
@@ -438,21 +412,12 @@ async fn deletion_drops_the_route_first_and_leaves_nothing() -> Result<()> {
     payments.apply(&payments.manifest("card-fraud", "delete.test", &payments.stage.model(V1)?)?)?;
     payments.until_stable("card-fraud", V1).await?;
 
-    let caller = Caller::new(&payments.stage, "delete.test")?;
-    let load = Load::start(
-        caller.clone(),
-        fs::read(payments.quickstart("transaction.json"))?,
-        50,
-    );
+    let load = load(&payments, "delete.test", 50).await?;
     until_answered(&load, 50).await?;
     payments.kubectl(&["delete", "fm", "card-fraud"])?;
     until("nothing is left", Duration::from_secs(90), || async {
         let left = payments.objects_of("card-fraud")?;
-        Ok(if left.is_empty() {
-            Ok(())
-        } else {
-            Err(format!("{left:?}"))
-        })
+        holds(left.is_empty(), &left)
     })
     .await?;
 
@@ -547,14 +512,17 @@ async fn what_cannot_be_honoured_is_refused_at_admission() -> Result<()> {
     payments.remove().await
 }
 
+/// A load on a host that answers already.
+async fn load(payments: &Namespace, host: &str, rate: u32) -> Result<Load> {
+    let transaction = fs::read(payments.quickstart("transaction.json"))?;
+    let caller = Caller::of(&payments.stage, host, &transaction).await?;
+    Ok(Load::start(caller, transaction, rate))
+}
+
 async fn until_answered(load: &Load, requests: usize) -> Result<()> {
     until("the load runs", Duration::from_secs(60), || async {
         let answered = load.answered();
-        Ok(if answered >= requests {
-            Ok(())
-        } else {
-            Err(format!("{answered} of {requests} requests"))
-        })
+        holds(answered >= requests, (answered, requests))
     })
     .await
 }
