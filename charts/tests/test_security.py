@@ -13,7 +13,7 @@ from conftest import SETS, one, render, value_set
 
 BIN = Path(sys.executable).parent
 # Ten kinds of children with six verbs each; ten for models, events, endpoints and pods.
-MOST_GRANTS = 70
+MOST_GRANTS = 60
 
 
 def grants(objects: list[dict], kinds: set[str], only: str | None = None) -> set[tuple[str, str, str]]:

@@ -19,7 +19,7 @@ use kube_runtime::{
     Controller, Predicate as _, WatchStreamExt,
     controller::{self, Action},
     predicates,
-    reflector::{self, ObjectRef},
+    reflector::{self, ObjectRef, Store},
     watcher,
 };
 use tokio_util::sync::CancellationToken;
@@ -32,7 +32,8 @@ use crate::{
     events::Events,
     metrics::Metrics,
     reconcile::{
-        Context, observe::is_unknown_kind, pods::PodClient, reconcile, truce::Truce, validate::Defaults,
+        Context, apply::find, observe::is_unknown_kind, pods::PodClient, reconcile, truce::Truce,
+        validate::Defaults,
     },
 };
 
@@ -105,7 +106,7 @@ impl Scope {
     ) -> (impl Future<Output = ()>, impl Future<Output = ()>) {
         let (reader, writer) = reflector::store();
         let store = reader.clone();
-        let until = shutdown.clone();
+        let (until, until_stop) = (shutdown.clone(), shutdown.clone());
         let ready = async move {
             tokio::select! { _ = store.wait_until_ready() => {}, () = until.cancelled() => {} }
         };
@@ -147,6 +148,9 @@ impl Scope {
                     Err(error) => warn!(error = %chain(&error), "watch"),
                 }
             });
+        let control = async move {
+            tokio::select! { () = control => {}, () = never_began(reader, until_stop) => {} }
+        };
         (ready, control)
     }
 
@@ -201,8 +205,7 @@ impl Scope {
 
     async fn visit(&self, seen: Arc<Seen>) -> Result<Action, Error> {
         let key = ObjectRef::from_obj(seen.as_ref());
-        let name = key.to_string();
-        let _visit = self.ctx.metrics.visit(&name);
+        let _visit = self.ctx.metrics.visit(&told_name(seen.as_ref()));
         let visit = AssertUnwindSafe(reconcile(seen, self.ctx.clone())).catch_unwind();
         let outcome = match tokio::time::timeout(VISIT_DEADLINE, visit).await {
             Ok(Ok(outcome)) => outcome,
@@ -234,15 +237,11 @@ impl Scope {
     fn see(self: &Arc<Self>, event: &Result<watcher::Event<Seen>, watcher::Error>) {
         match event {
             Ok(watcher::Event::Apply(model) | watcher::Event::InitApply(model)) => {
-                self.ctx.metrics.queued(&ObjectRef::from_obj(model).to_string());
+                self.ctx.metrics.queued(&told_name(model));
             }
             Ok(watcher::Event::Delete(model)) => {
                 let key = ObjectRef::from_obj(model);
-                self.ctx.metrics.model_gone(&format!(
-                    "{}/{}",
-                    model.namespace().unwrap_or_default(),
-                    model.name_any()
-                ));
+                self.ctx.metrics.model_gone(&told_name(model));
                 self.failures().remove(&key);
                 tokio::spawn(drop_route(self.ctx.client.clone(), model.clone()));
             }
@@ -256,7 +255,7 @@ impl Scope {
 async fn drop_route(client: Client, model: Seen) {
     let (name, namespace) = (model.name_any(), model.namespace().unwrap_or_default());
     let api = Api::<DynamicObject>::namespaced_with(client, &namespace, &Kind::IngressRoute.resource());
-    let Ok(Some(route)) = api.get_opt(&name).await else {
+    let Ok(Some(route)) = find(&api, &name).await else {
         return;
     };
     if !route
@@ -287,6 +286,14 @@ async fn drop_route(client: Client, model: Seen) {
     }
 }
 
+/// Ends at a shutdown that comes before the models are known: a controller without them waits for ever.
+async fn never_began(models: Store<Seen>, shutdown: CancellationToken) {
+    shutdown.cancelled().await;
+    if models.wait_until_ready().now_or_never().is_some() {
+        std::future::pending::<()>().await;
+    }
+}
+
 fn config() -> watcher::Config {
     watcher::Config::default().any_semantic().timeout(WATCH_TIMEOUT)
 }
@@ -304,6 +311,11 @@ fn owner(child: PartialObjectMeta<DynamicObject>) -> Option<ObjectRef<Seen>> {
 fn labelled(slice: PartialObjectMeta<EndpointSlice>) -> Option<ObjectRef<Seen>> {
     let model = slice.labels().get(MODEL_LABEL)?;
     Some(ObjectRef::new(model).within(&slice.namespace()?))
+}
+
+/// The name of a model in metrics.
+fn told_name(model: &Seen) -> String {
+    format!("{}/{}", model.namespace().unwrap_or_default(), model.name_any())
 }
 
 /// 0..1, from the clock's fraction of a second: enough to keep many models from coming back in one moment.

@@ -408,3 +408,16 @@ async fn missing_kinds_are_told_and_picked_up_when_they_appear() -> Result<()> {
     bench.wait_ready("card-fraud").await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn an_operator_without_its_own_kind_ends_when_it_is_told_to() -> Result<()> {
+    let bench = Bench::without_any_kind().await?;
+    let start = std::time::Instant::now();
+    bench.stop().await;
+    ensure!(
+        start.elapsed() < Duration::from_secs(10),
+        "took {:?}",
+        start.elapsed()
+    );
+    Ok(())
+}

@@ -7,7 +7,7 @@ use std::{
 
 use kube::{
     Api, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, Preconditions},
+    api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions},
     core::DynamicObject,
 };
 use serde_json::{Value, json};
@@ -179,7 +179,7 @@ impl Writer<'_> {
             name: child.name.clone(),
             source,
         };
-        if let Some(there) = api.get_opt(&child.name).await.map_err(failed)?
+        if let Some(there) = find(api, &child.name).await.map_err(failed)?
             && !there
                 .owner_references()
                 .iter()
@@ -225,6 +225,15 @@ impl Writer<'_> {
     fn api(&self, kind: Kind) -> Api<DynamicObject> {
         Api::namespaced_with(self.ctx.client.clone(), self.namespace, &kind.resource())
     }
+}
+
+/// The object of that name, by a list of one: the operator lists its children anyway, so it needs no right to get them.
+///
+/// # Errors
+/// When the API server can't be read.
+pub async fn find(api: &Api<DynamicObject>, name: &str) -> kube::Result<Option<DynamicObject>> {
+    let one = ListParams::default().fields(&format!("metadata.name={name}"));
+    Ok(api.list(&one).await?.items.into_iter().next())
 }
 
 /// The manager, other than us, that wrote to the object last.

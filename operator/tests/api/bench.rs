@@ -102,16 +102,24 @@ impl Bench {
         Self::without_operator().await?.operate().await
     }
 
+    pub async fn without_any_kind() -> Result<Self> {
+        Self::bare().await?.operate().await
+    }
+
     async fn without_operator() -> Result<Self> {
+        let bench = Self::bare().await?;
+        let own = concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/fraudmodels.yaml");
+        bench.server.install_crds(&[own]).await?;
+        Ok(bench)
+    }
+
+    async fn bare() -> Result<Self> {
         let _ = tracing_subscriber::fmt()
             .with_env_filter("warn,fraudops_operator=info")
             .with_test_writer()
             .try_init();
         let server = ApiServer::start()?;
         let client = server.client().await?;
-        server
-            .install_crds(&[concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/fraudmodels.yaml")])
-            .await?;
         Ok(Self {
             server,
             client,
