@@ -47,16 +47,15 @@ impl Error {
         }
     }
 
-    /// What the API server answered, if that is what failed.
-    pub fn api(&self) -> Option<&kube::core::Status> {
+    /// What the API server does not let us do (403), in its own words: somebody has to grant it.
+    pub fn refusal(&self) -> Option<String> {
         let cause = match self {
             Self::Observe(e) => e.cause(),
             Self::Apply(e) => e.cause(),
-            Self::Status(e) => e.cause(),
-            Self::Deadline(_) | Self::Panic(_) => return None,
+            Self::Status(_) | Self::Deadline(_) | Self::Panic(_) => return None,
         };
         match cause {
-            kube::Error::Api(status) => Some(status),
+            kube::Error::Api(status) if status.is_forbidden() => Some(format!("{self}: {}", status.message)),
             _ => None,
         }
     }

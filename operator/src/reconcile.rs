@@ -12,11 +12,15 @@ pub mod validate;
 
 use std::{sync::Arc, time::Duration};
 
-use fraudops_crds::{FraudModel, fraud_model::Phase};
+use fraudops_crds::{
+    FraudModel,
+    fraud_model::{ConditionReason as Reason, Phase},
+};
 use jiff::Timestamp;
 use kube::{Client, ResourceExt, core::PartialObjectMeta};
 use kube_runtime::controller::Action;
 
+use self::validate::ValidModel;
 use crate::{error::Error, events::Events, metrics::Metrics};
 
 /// What a visit works with.
@@ -51,25 +55,38 @@ pub async fn reconcile(seen: Arc<PartialObjectMeta<FraudModel>>, ctx: Arc<Contex
         ctx.metrics.model_gone(&key);
         return Ok(Action::await_change());
     };
-    let valid = match validate::validate(&model, &ctx.defaults) {
-        Ok(valid) => valid,
+    let outcome = match validate::validate(&model, &ctx.defaults) {
+        Ok(valid) => advance(&ctx, &model, &valid).await,
         Err(invalid) => {
-            let status = status::invalid(&model, &invalid, Timestamp::now());
-            status::publish(&ctx, &model, status).await?;
-            ctx.metrics.model_phase(&key, Phase::Pending.as_str());
-            return Ok(Action::await_change());
+            obstructed(&ctx, &model, Reason::InvalidSpec, &invalid.to_string()).await?;
+            Ok((Phase::Pending, Action::await_change()))
         }
     };
-    let observed = observe::observe(&ctx, &model, &valid).await?;
-    let plan = plan::plan(&model, &valid, &observed, ctx.removal_delay, Timestamp::now());
-    let applied = apply::apply(&ctx, &valid, &observed, &plan).await?;
-    let status = status::status_of(&model, &valid, &observed, &plan, &applied, Timestamp::now());
-    ctx.metrics.model_phase(&key, plan.phase().as_str());
+    if let Some(refusal) = outcome.as_ref().err().and_then(Error::refusal) {
+        obstructed(&ctx, &model, Reason::Forbidden, &refusal).await?;
+    }
+    let (phase, action) = outcome?;
+    ctx.metrics.model_phase(&key, phase.as_str());
+    Ok(action)
+}
+
+/// The stages of a visit, one line each.
+async fn advance(ctx: &Context, model: &FraudModel, valid: &ValidModel) -> Result<(Phase, Action), Error> {
+    let observed = observe::observe(ctx, model, valid).await?;
+    let plan = plan::plan(model, valid, &observed, ctx.removal_delay, Timestamp::now());
+    let applied = apply::apply(ctx, valid, &observed, &plan).await?;
+    let status = status::status_of(model, valid, &observed, &plan, &applied, Timestamp::now());
+    status::publish(ctx, model, status).await?;
     if plan.step.promoted && valid.ingress.is_some() {
         ctx.metrics.weight_changed();
     }
-    status::publish(&ctx, &model, status).await?;
-    Ok(Action::requeue(
-        plan.next_visit(applied.is_obstructed(), ctx.resync),
+    Ok((
+        plan.phase(),
+        Action::requeue(plan.next_visit(applied.is_obstructed(), ctx.resync)),
     ))
+}
+
+async fn obstructed(ctx: &Context, model: &FraudModel, reason: Reason, message: &str) -> Result<(), Error> {
+    let status = status::obstructed(model, reason, message, Timestamp::now());
+    Ok(status::publish(ctx, model, status).await?)
 }

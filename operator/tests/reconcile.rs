@@ -16,7 +16,7 @@ use fraudops_crds::{
 use k8s_openapi::api::{
     apps::v1::Deployment,
     autoscaling::v2::HorizontalPodAutoscaler,
-    core::v1::{Service, ServiceAccount},
+    core::v1::{ResourceQuota, Service, ServiceAccount},
     networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
 };
@@ -419,5 +419,26 @@ async fn an_operator_without_its_own_kind_ends_when_it_is_told_to() -> Result<()
         "took {:?}",
         start.elapsed()
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_the_api_server_forbids_is_told_and_goes_on_when_it_is_allowed() -> Result<()> {
+    let bench = Bench::start().await?;
+    let quota: ResourceQuota = serde_json::from_value(json!({
+        "metadata": { "name": "none" }, "spec": { "hard": { "count/services": "0" } },
+        "status": { "hard": { "count/services": "0" }, "used": { "count/services": "0" } } }))?;
+    let quotas = bench.api::<ResourceQuota>();
+    quotas.create(&PostParams::default(), &quota).await?;
+    let full = json!({ "status": quota.status });
+    quotas.patch_status("none", &PatchParams::default(), &Patch::Merge(&full)).await?;
+    bench.create(model("card-fraud", "1")).await?;
+    let status = bench.wait_status("card-fraud", |s| condition(s, "Ready").reason == "Forbidden").await?;
+    ensure!(condition(&status, "Ready").message.contains("exceeded quota"), "{:?}", status.conditions);
+    quotas.delete("none", &DeleteParams::default()).await?;
+    let deployment = bench.deployment("card-fraud", "1").await?;
+    bench.make_ready(&deployment).await?;
+    bench.issue_certificate("card-fraud").await?;
+    bench.wait_ready("card-fraud").await?;
     Ok(())
 }

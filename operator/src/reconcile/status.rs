@@ -20,13 +20,7 @@ use thiserror::Error;
 use self::claims::{
     Claim, available, certificate, claim, progressing, ready, route, stalled, taken, verified,
 };
-use super::{
-    Context,
-    apply::Applied,
-    observed::Observed,
-    plan::Plan,
-    validate::{Invalid, ValidModel},
-};
+use super::{Context, apply::Applied, observed::Observed, plan::Plan, validate::ValidModel};
 use crate::{FIELD_MANAGER, build, events};
 
 /// The status could not be written.
@@ -44,22 +38,17 @@ impl StatusError {
     }
 }
 
-/// The status of a model whose spec can't be built. What served before keeps serving.
-pub fn invalid(model: &FraudModel, invalid: &Invalid, now: Timestamp) -> FraudModelStatus {
+/// The status of a model that nothing could be done for: its spec can't be built (`InvalidSpec`), or the API server
+/// refused what is needed (`Forbidden`). What served before keeps serving.
+pub fn obstructed(model: &FraudModel, reason: Reason, message: &str, now: Timestamp) -> FraudModelStatus {
     let mut status = model.status.clone().unwrap_or_default();
     status.observed_generation = model.metadata.generation;
     if status.stable.is_none() {
         status.phase = Some(Phase::Pending);
     }
     let mut conditions = Conditions::new(model, now);
-    conditions.set(
-        Type::Ready,
-        claim(false, Reason::InvalidSpec, invalid.to_string()),
-    );
-    conditions.set(
-        Type::Stalled,
-        claim(true, Reason::InvalidSpec, invalid.to_string()),
-    );
+    conditions.set(Type::Ready, claim(false, reason, message));
+    conditions.set(Type::Stalled, claim(true, reason, message));
     conditions.clear(Type::Reconciling);
     status.conditions = conditions.list;
     status
@@ -352,7 +341,7 @@ mod tests {
         scene.model.status = Some(visit(&scene.model, &scene.observed, &Applied::default()));
         scene.model.spec.model.sha256 = None;
         let error = validate(&scene.model, &fixture::defaults()).unwrap_err();
-        let status = invalid(&scene.model, &error, now());
+        let status = obstructed(&scene.model, Reason::InvalidSpec, &error.to_string(), now());
         assert_eq!(kstatus(&status), "Failed");
         assert_eq!(told(&status, "Ready").1, "InvalidSpec");
         assert_eq!(status.stable.map(|s| s.version).as_deref(), Some("2026.11.1"));

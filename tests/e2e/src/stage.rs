@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use fraudops_testcluster::Cluster;
 
 /// Where `tests/stage.sh e2e up` writes what it prepared.
 const STAGE_FILE: &str = "target/testcluster/e2e/stage.env";
@@ -63,6 +64,14 @@ impl Stage {
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .collect();
         Ok(Self { facts, root })
+    }
+
+    /// The cluster as a thing that can be broken; none when it is not ours (CLUSTER=current).
+    pub fn own_cluster(&self) -> Result<Option<Cluster>> {
+        match env::var("CLUSTER").as_deref() {
+            Ok("current") => Ok(None),
+            _ => Cluster::attach("e2e").map(Some),
+        }
     }
 
     /// A fact of the stage file.
