@@ -431,14 +431,47 @@ async fn what_the_api_server_forbids_is_told_and_goes_on_when_it_is_allowed() ->
     let quotas = bench.api::<ResourceQuota>();
     quotas.create(&PostParams::default(), &quota).await?;
     let full = json!({ "status": quota.status });
-    quotas.patch_status("none", &PatchParams::default(), &Patch::Merge(&full)).await?;
+    quotas
+        .patch_status("none", &PatchParams::default(), &Patch::Merge(&full))
+        .await?;
     bench.create(model("card-fraud", "1")).await?;
-    let status = bench.wait_status("card-fraud", |s| condition(s, "Ready").reason == "Forbidden").await?;
-    ensure!(condition(&status, "Ready").message.contains("exceeded quota"), "{:?}", status.conditions);
+    let status = bench
+        .wait_status("card-fraud", |s| condition(s, "Ready").reason == "Forbidden")
+        .await?;
+    ensure!(
+        condition(&status, "Ready").message.contains("exceeded quota"),
+        "{:?}",
+        status.conditions
+    );
     quotas.delete("none", &DeleteParams::default()).await?;
     let deployment = bench.deployment("card-fraud", "1").await?;
     bench.make_ready(&deployment).await?;
     bench.issue_certificate("card-fraud").await?;
     bench.wait_ready("card-fraud").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_the_watched_namespaces_are_looked_after() -> Result<()> {
+    let bench = Bench::watching("default,second").await?;
+    for namespace in ["second", "third"] {
+        bench.create_namespace(namespace).await?;
+        let model: FraudModel = serde_json::from_value(model("elsewhere", "1"))?;
+        bench
+            .api_in(namespace)
+            .create(&PostParams::default(), &model)
+            .await?;
+    }
+    bench.create(model("card-fraud", "1")).await?;
+    bench.deployment("card-fraud", "1").await?;
+    let built = |namespace| {
+        let api = bench.api_in::<ServiceAccount>(namespace);
+        async move { anyhow::Ok(api.get_opt("elsewhere").await?) }
+    };
+    eventually("the second namespace is looked after", || built("second")).await?;
+    ensure!(
+        built("third").await?.is_none(),
+        "a namespace that is not watched was looked after"
+    );
     Ok(())
 }

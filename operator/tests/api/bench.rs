@@ -26,7 +26,7 @@ use fraudops_operator::{
 use fraudops_testcluster::{ApiServer, cert_manager_crds, traefik_crds};
 use k8s_openapi::{
     NamespaceResourceScope,
-    api::{apps::v1::Deployment, discovery::v1::EndpointSlice},
+    api::{apps::v1::Deployment, core::v1::Namespace, discovery::v1::EndpointSlice},
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -87,6 +87,7 @@ pub struct Bench {
     server: ApiServer,
     client: Client,
     metrics: Metrics,
+    namespaces: String,
     stop: CancellationToken,
     work: Mutex<Option<JoinHandle<()>>>,
 }
@@ -100,6 +101,13 @@ impl Bench {
 
     pub async fn without_traefik_and_cert_manager() -> Result<Self> {
         Self::without_operator().await?.operate().await
+    }
+
+    /// An operator that is to look after these namespaces only.
+    pub async fn watching(namespaces: &str) -> Result<Self> {
+        let mut bench = Self::without_operator().await?;
+        bench.namespaces = namespaces.into();
+        bench.operate().await
     }
 
     pub async fn without_any_kind() -> Result<Self> {
@@ -124,6 +132,7 @@ impl Bench {
             server,
             client,
             metrics: Metrics::new(),
+            namespaces: String::new(),
             stop: CancellationToken::new(),
             work: Mutex::default(),
         })
@@ -136,6 +145,7 @@ impl Bench {
 
     async fn operate(self) -> Result<Self> {
         let kubeconfig = format!("--kubeconfig={}", self.server.kubeconfig().display());
+        let namespaces = format!("--watch-namespaces={}", self.namespaces);
         let words = [
             "fraudops-operator",
             "run",
@@ -143,6 +153,7 @@ impl Bench {
             "--resync=10s",
             "--scorer-image=scorer:test",
             &kubeconfig,
+            &namespaces,
         ];
         let Command::Run(settings) = Cli::try_parse_from(words)?.command() else {
             bail!("not the run command")
@@ -176,7 +187,22 @@ impl Bench {
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
-        Api::namespaced(self.client.clone(), "default")
+        self.api_in("default")
+    }
+
+    pub fn api_in<K>(&self, namespace: &str) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    pub async fn create_namespace(&self, name: &str) -> Result<()> {
+        let namespace: Namespace = serde_json::from_value(json!({ "metadata": { "name": name } }))?;
+        Api::all(self.client.clone())
+            .create(&PostParams::default(), &namespace)
+            .await?;
+        Ok(())
     }
 
     pub async fn create(&self, model: Value) -> Result<FraudModel> {
