@@ -66,11 +66,14 @@ write_stage() {
     CA_FILE=$state/ca.crt
     kubectl -n cert-manager get secret fraudops-ca -o jsonpath='{.data.ca\.crt}' | base64 -d >"$CA_FILE"
   fi
+  local build=none
+  [ "${CLUSTER:-own}" = current ] || build=$(cut -c 1-12 target/testcluster/images/operator.tar.inputs)
   cat >"$state/values.yaml" <<END
 image: { repository: "${OPERATOR_IMAGE%:*}", tag: "${OPERATOR_IMAGE##*:}" }
 scorer: { image: "$SCORER_IMAGE" }
 insecureRegistries: [${PLAIN_HTTP:+"\"$REGISTRY\""}]
 logFormat: text
+podAnnotations: { fraudops.dev/build: "$build" } # a new image under the same name means new pods
 END
   local venv
   venv=$(tests/venv.sh "${VENV:-push}")
