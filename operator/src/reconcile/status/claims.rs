@@ -35,10 +35,18 @@ pub(super) fn ready(
         return taken;
     }
     if plan.candidate.is_some() {
-        let serving = plan.stable.as_ref().map_or("nothing serves yet".into(), |s| {
-            format!("{} keeps serving", s.version)
-        });
-        return Claim("False", verified.1.clone(), format!("{}; {serving}", verified.2));
+        let serving = match &plan.stable {
+            None => "nothing serves yet".into(),
+            Some(stable) => format!("{} keeps serving", stable.version),
+        };
+        let Claim(status, reason, message) = verified;
+        // Checked, but the pods have to stay ready for a moment before the traffic moves.
+        let reason = if *status == "True" {
+            Reason::Starting.as_str()
+        } else {
+            reason
+        };
+        return Claim("False", reason.into(), format!("{message}; {serving}"));
     }
     if valid.ingress.is_some() && route.0 != "True" {
         return Claim("False", route.1.clone(), route.2.clone());
@@ -144,7 +152,15 @@ pub(super) fn certificate(valid: &ValidModel, observed: &Observed, plan: &Plan) 
         CertificateState::NotReady(why) => claim(
             false,
             Reason::NotIssued,
-            format!("Certificate {} is not issued: {why}", valid.name),
+            format!(
+                "Certificate {} is not issued{}: {why}",
+                valid.name,
+                tls.issuer_ref.as_ref().map_or_else(String::new, |issuer| format!(
+                    " by {} {}",
+                    issuer.kind.as_str(),
+                    issuer.name
+                )),
+            ),
         ),
     }
 }
