@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use fraudops_crds::fraud_model::{Condition, ConditionType, FraudModel};
+use fraudops_crds::fraud_model::{Condition, ConditionType, FraudModel, Phase};
 use k8s_openapi::api::core::v1::Namespace as KubeNamespace;
 use kube::{
     Api, Client, Config, ResourceExt,
@@ -129,7 +129,7 @@ impl Namespace {
         .await
     }
 
-    /// Waits until a version takes the traffic alone and everything is ready.
+    /// Waits until a version takes the traffic alone, the one before it is gone, and everything is ready.
     pub async fn until_stable(&self, name: &str, version: &str) -> Result<FraudModel> {
         self.until(name, &format!("{name}: version {version} is stable"), |model| {
             let status = model.status.as_ref()?;
@@ -138,7 +138,7 @@ impl Namespace {
                     && c.status == "True"
                     && c.observed_generation == model.metadata.generation
             });
-            let stable = status.stable.as_ref()?.version == version && status.candidate.is_none();
+            let stable = status.stable.as_ref()?.version == version && status.phase == Some(Phase::Stable);
             (ready && stable).then(|| model.clone())
         })
         .await
