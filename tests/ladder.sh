@@ -25,7 +25,7 @@ training_tests() {
 
 rung "setup" tests/setup.sh
 rung "build the test cluster's programs and images" cargo run --quiet -p fraudops-testcluster -- build
-rung "unit, property and API server tests (cargo test)" cargo test --workspace --exclude fraudops-e2e
+rung "unit, property and API server tests (cargo test)" cargo test --no-fail-fast --workspace --exclude fraudops-e2e
 rung "training (pytest)" training_tests
 rung "chart" charts/tests/run.sh
 if [ "$(id -u)" -eq 0 ] || [ "${CLUSTER:-own}" = current ]; then
