@@ -91,7 +91,13 @@ impl<S> Guarded<S> {
             self.enter(self.phase.get());
         }
         if self.seen == Phase::Busy {
-            return Poll::Pending;
+            // hyper reads ahead while it answers, and then does not read again before it is woken: without this look
+            // from time to time nobody would notice that the connection idles.
+            loop {
+                ready!(self.alarm.as_mut().poll(cx));
+                let again = Instant::now() + self.patience.idle;
+                self.alarm.as_mut().reset(again);
+            }
         }
         if self.alarm.deadline() > self.deadline {
             self.alarm.as_mut().reset(self.deadline);
@@ -238,6 +244,23 @@ mod tests {
         phase.set(Phase::Busy);
         let read = tokio::time::timeout(Duration::from_secs(3600), guarded.read_u8()).await;
         assert!(read.is_err(), "the read must still wait");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_idles_after_a_read_ahead_is_closed_although_nobody_reads_again() {
+        let (_client, mut guarded, phase) = connection();
+        phase.set(Phase::Busy);
+        let answered = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            phase.set(Phase::Idle);
+            std::future::pending::<()>().await;
+        };
+        let closed = tokio::time::timeout(Duration::from_secs(360), guarded.read_u8());
+        let outcome = tokio::select! { outcome = closed => outcome, () = answered => unreachable!() };
+        assert_eq!(
+            outcome.expect("the wait ends").unwrap_err().kind(),
+            io::ErrorKind::TimedOut
+        );
     }
 
     #[tokio::test(start_paused = true)]
