@@ -6,5 +6,5 @@ export PATH="$HOME/.cargo/bin:$PATH"
 
 VENV=train tests/stage.sh e2e up
 # Four at a time: most of their time is waiting for pods, and the machine that runs the tests is also the cluster.
-cargo test -p fraudops-e2e -- --test-threads 4 "$@"
+cargo test --no-fail-fast -p fraudops-e2e -- --test-threads 4 "$@"
 if [ -z "${KEEP:-}" ] && [ "${CLUSTER:-own}" = own ]; then tests/stage.sh e2e down; fi

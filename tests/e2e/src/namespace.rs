@@ -154,8 +154,11 @@ impl Namespace {
         let models = self.models();
         let (models, found) = (&models, &found);
         until(what, PATIENCE, || async move {
-            let model = models.get(name).await?;
-            Ok(found(&model).ok_or_else(|| seen(&model)))
+            // An API server that is away may come back in time.
+            Ok(match models.get(name).await {
+                Ok(model) => found(&model).ok_or_else(|| seen(&model)),
+                Err(error) => Err(error.to_string()),
+            })
         })
         .await
     }
