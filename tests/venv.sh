@@ -11,7 +11,8 @@ train) lock=examples/training/requirements.lock ;;
 *) sed -n '2,4s/^# //p' "$0" >&2 && exit 2 ;;
 esac
 venv=$PWD/target/venv-$1
-wanted=$(cat "$lock" examples/training/pyproject.toml | sha256sum)
+# Scripts and the editable install name this checkout's path, and target/ may be shared by several.
+wanted=$({ pwd && cat "$lock" examples/training/pyproject.toml; } | sha256sum)
 if [ "$(cat "$venv/.made-from" 2>/dev/null)" != "$wanted" ]; then
   printf '\033[1m==>\033[0m installing examples/training into target/venv-%s\n' "$1" >&2
   rm -rf "$venv"

@@ -5,8 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 folder=target/chart-tests
 
-# The tools, installed anew when the lock changes.
-mark=$folder/$(sha256sum charts/tests/requirements.lock | cut -c 1-16)
+# The tools, installed anew when the lock changes, or this checkout's path, which their scripts name.
+mark=$folder/$({ pwd && cat charts/tests/requirements.lock; } | sha256sum | cut -c 1-16)
 if [ ! -e "$mark" ]; then
   rm -rf "$folder"
   mkdir -p "$folder"
