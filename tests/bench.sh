@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# `make bench`: small, bounded measurements as one table. A busy machine makes times long; so that figures can be compared anyway, instructions
-# are counted where valgrind is there, and each time stands beside the time of a fixed piece of work on the same machine.
+# `make bench`: small, bounded measurements as one table. A busy machine makes times long: so each stands beside the time of a
+# fixed piece of work on the same machine, and the ratios of one run can be compared with those of another.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$HOME/.cargo/bin:$PATH"
@@ -19,7 +19,7 @@ seconds() { # wall seconds of a command
   echo "$(date +%s.%N) $start" | awk '{ printf "%.3f", $1 - $2 }'
 }
 
-row() { printf '%-46s %14s  %s\n' "$@"; }
+row() { printf '%-48s %18s  %s\n' "$@"; }
 
 # A fixed piece of work: hashing 256 MiB. Its time tells how fast, and how busy, this machine is.
 yardstick=$(seconds bash -c 'head -c 268435456 /dev/zero | sha256sum')
