@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use fraudops_crds::FraudModel;
@@ -32,8 +32,8 @@ use crate::{
     events::Events,
     metrics::Metrics,
     reconcile::{
-        Context, apply::find, observe::is_unknown_kind, pods::PodClient, reconcile, truce::Truce,
-        validate::Defaults,
+        Context, apply::find, observe::is_unknown_kind, pods::PodClient, reconcile, settling::Settling,
+        truce::Truce, validate::Defaults,
     },
 };
 
@@ -79,6 +79,7 @@ pub async fn run(
         resync: settings.resync,
         metrics,
         pods: PodClient::default(),
+        settling: settings.leader_elect.then(|| Settling::new(Instant::now())),
         truce: Truce::default(),
     });
     let scopes: Vec<Option<String>> = match namespaces.as_slice() {
@@ -224,6 +225,9 @@ impl Scope {
         let failures = all.entry(key.clone()).or_default();
         *failures = failures.saturating_add(1);
         let pause = error::backoff(error, *failures, jitter());
+        if let (Some(settling), true) = (&self.ctx.settling, error.is_outage()) {
+            settling.disturbed(Instant::now());
+        }
         self.ctx.metrics.reconcile_failed(error.kind());
         warn!(model = %key, error = %chain(error), failures = *failures, pause_seconds = pause.as_secs_f64(), "visit failed");
         Action::requeue(pause)

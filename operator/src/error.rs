@@ -47,6 +47,18 @@ impl Error {
         }
     }
 
+    /// Whether the API server could not be reached, so that nobody knows what its other watchers have missed.
+    pub fn is_outage(&self) -> bool {
+        let cause = match self {
+            Self::Observe(e) => e.cause(),
+            Self::Apply(e) => e.cause(),
+            Self::Status(e) => e.cause(),
+            Self::Deadline(_) => return true,
+            Self::Panic(_) => return false,
+        };
+        !matches!(cause, kube::Error::Api(_))
+    }
+
     /// What the API server does not let us do (403), in its own words: somebody has to grant it.
     pub fn refusal(&self) -> Option<String> {
         let cause = match self {

@@ -6,11 +6,15 @@ pub mod observe;
 pub mod observed;
 pub mod plan;
 pub mod pods;
+pub mod settling;
 pub mod status;
 pub mod truce;
 pub mod validate;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use fraudops_crds::{
     FraudModel,
@@ -41,6 +45,8 @@ pub struct Context {
     pub events: Events,
     /// Asks scorer pods what they lack.
     pub pods: pods::PodClient,
+    /// When traffic may be moved after an outage of the API server; none: at any time.
+    pub settling: Option<settling::Settling>,
     /// Ends fights with other field managers.
     pub truce: truce::Truce,
 }
@@ -73,7 +79,14 @@ pub async fn reconcile(seen: Arc<PartialObjectMeta<FraudModel>>, ctx: Arc<Contex
 /// The stages of a visit, one line each.
 async fn advance(ctx: &Context, model: &FraudModel, valid: &ValidModel) -> Result<(Phase, Action), Error> {
     let observed = observe::observe(ctx, model, valid).await?;
-    let plan = plan::plan(model, valid, &observed, ctx.removal_delay, Timestamp::now());
+    let waits = plan::Waits {
+        removal: ctx.removal_delay,
+        unsettled: ctx
+            .settling
+            .as_ref()
+            .map_or(Duration::ZERO, |settling| settling.left(Instant::now())),
+    };
+    let plan = plan::plan(model, valid, &observed, waits, Timestamp::now());
     let applied = apply::apply(ctx, valid, &observed, &plan).await?;
     let status = status::status_of(model, valid, &observed, &plan, &applied, Timestamp::now());
     status::publish(ctx, model, status).await?;

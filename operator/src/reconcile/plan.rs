@@ -89,12 +89,21 @@ impl Plan {
     }
 }
 
+/// The pauses that a plan has to keep.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Waits {
+    /// From the last traffic of a version to its removal.
+    pub removal: Duration,
+    /// Until traffic may be moved.
+    pub unsettled: Duration,
+}
+
 /// Plans a visit.
 pub fn plan(
     model: &FraudModel,
     valid: &ValidModel,
     observed: &Observed,
-    removal_delay: Duration,
+    waits: Waits,
     now: Timestamp,
 ) -> Plan {
     let (progress, known) = recall(model, valid, observed);
@@ -107,8 +116,9 @@ pub fn plan(
             .collect(),
         existing: observed.existing_versions(),
         routed: observed.routed_versions(&valid.name),
+        unsettled: waits.unsettled,
     };
-    let step = rollout::next(&progress, &evidence, removal_delay, now);
+    let step = rollout::next(&progress, &evidence, waits.removal, now);
     let named = |hash: &Option<String>| {
         let hash = hash.as_ref()?;
         // The wanted version is named by the spec, so that a moved uri reaches its Deployment.

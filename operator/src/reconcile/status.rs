@@ -200,14 +200,16 @@ pub async fn publish(ctx: &Context, model: &FraudModel, status: FraudModelStatus
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use kube::core::Status;
 
     use super::*;
     use crate::{
         fixture::{self, Scene},
-        reconcile::{plan::plan, pods::Problem, validate::validate},
+        reconcile::{
+            plan::{Waits, plan},
+            pods::Problem,
+            validate::validate,
+        },
     };
 
     fn now() -> Timestamp {
@@ -216,7 +218,7 @@ mod tests {
 
     fn visit(model: &FraudModel, observed: &Observed, applied: &Applied) -> FraudModelStatus {
         let valid = validate(model, &fixture::defaults()).unwrap();
-        let plan = plan(model, &valid, observed, Duration::from_secs(5), now());
+        let plan = plan(model, &valid, observed, Waits::default(), now());
         status_of(model, &valid, observed, &plan, applied, now())
     }
 
@@ -320,7 +322,7 @@ mod tests {
         let mut scene = Scene::serving();
         scene.certificate("False", "renewing");
         let valid = validate(&scene.model, &fixture::defaults()).unwrap();
-        let plan = plan(&scene.model, &valid, &scene.observed, Duration::ZERO, now());
+        let plan = plan(&scene.model, &valid, &scene.observed, Waits::default(), now());
         for kind in [build::Kind::IngressRoute, build::Kind::TraefikService] {
             let route = scene.observed.child(kind, "card-fraud").unwrap();
             assert!(plan.keeps(&valid, kind, route) || plan.desired.iter().any(|child| child.kind == kind));

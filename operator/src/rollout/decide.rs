@@ -27,6 +27,8 @@ pub struct Evidence {
     pub existing: BTreeSet<String>,
     /// Versions that the route names as it stands in the cluster.
     pub routed: BTreeSet<String>,
+    /// How long to wait until everybody who watches the API server can be trusted to have seen what we see.
+    pub unsettled: Duration,
 }
 
 /// Where the replacement stands after this visit.
@@ -65,7 +67,10 @@ pub struct Step {
 /// Not guaranteed: that a version is removed exactly then; it is removed by the first visit after it.
 pub fn next(progress: &Progress, evidence: &Evidence, removal_delay: Duration, now: Timestamp) -> Step {
     let wanted = &evidence.wanted;
-    let promoted = progress.stable.as_ref() != Some(wanted) && evidence.ready.contains(wanted);
+    let due = progress.stable.as_ref() != Some(wanted) && evidence.ready.contains(wanted);
+    // The proxy learns of endpoints and of the route by separate watches: after an outage of the API server it may hear of
+    // the route first, and would answer 404. Where nothing serves yet there is nothing to lose.
+    let promoted = due && (progress.stable.is_none() || evidence.unsettled.is_zero());
     let stable = if promoted {
         Some(wanted.clone())
     } else {
@@ -73,7 +78,8 @@ pub fn next(progress: &Progress, evidence: &Evidence, removal_delay: Duration, n
     };
     let candidate = (stable.as_ref() != Some(wanted)).then(|| wanted.clone());
 
-    let (mut retiring, mut removed, mut wait) = (BTreeMap::new(), BTreeSet::new(), None::<Duration>);
+    let (mut retiring, mut removed) = (BTreeMap::new(), BTreeSet::new());
+    let mut wait = (due && !promoted).then_some(evidence.unsettled);
     for version in &evidence.existing {
         if Some(version) == stable.as_ref() || Some(version) == candidate.as_ref() {
             continue;
@@ -136,6 +142,7 @@ mod tests {
             ready: set(ready),
             existing: set(existing),
             routed: set(routed),
+            unsettled: Duration::ZERO,
         }
     }
 
@@ -268,6 +275,28 @@ mod tests {
         assert_eq!(second.removed, set(&["b"]));
     }
 
+    #[test]
+    fn traffic_moves_only_when_the_watchers_have_settled() {
+        let unsettled = Evidence {
+            unsettled: Duration::from_secs(30),
+            ..evidence("b", &["a", "b"], &["a", "b"], &["a"])
+        };
+        let step = next(&progress(Some("a"), &[]), &unsettled, DELAY, at(0));
+        assert_eq!(
+            (step.stable.as_deref(), step.candidate.as_deref()),
+            (Some("a"), Some("b"))
+        );
+        assert_eq!(step.wait, Some(Duration::from_secs(30)));
+        let first = Evidence {
+            unsettled: Duration::from_secs(30),
+            ..evidence("b", &["b"], &["b"], &[])
+        };
+        assert_eq!(
+            next(&progress(None, &[]), &first, DELAY, at(0)).stable.as_deref(),
+            Some("b")
+        );
+    }
+
     fn versions() -> impl Strategy<Value = BTreeSet<String>> {
         btree_set(select(vec!["a", "b", "c", "d"]).prop_map(String::from), 0..4)
     }
@@ -284,7 +313,7 @@ mod tests {
                 stable: stable.clone(),
                 retiring: existing.iter().map(|v| (v.clone(), at(since))).collect(),
             };
-            let evidence = Evidence { wanted: wanted.clone(), ready: ready.clone(), existing: existing.clone(), routed: routed.clone() };
+            let evidence = Evidence { wanted: wanted.clone(), ready: ready.clone(), existing: existing.clone(), routed: routed.clone(), unsettled: Duration::ZERO };
             let step = next(&progress, &evidence, DELAY, at(now));
             prop_assert!(step.removed.is_disjoint(&routed));
             prop_assert!(step.stable.as_ref().is_none_or(|s| !step.removed.contains(s)));

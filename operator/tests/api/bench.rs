@@ -152,6 +152,7 @@ impl Bench {
             "--removal-delay=1s",
             "--resync=10s",
             "--scorer-image=scorer:test",
+            "--leader-elect=false",
             &kubeconfig,
             &namespaces,
         ];

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::{ModelFile, Stage, until};
 
 /// Long enough for a busy machine with two cores; a test that needs it all is slow, not wrong.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A namespace of its own for one test.
 pub struct Namespace {
