@@ -23,7 +23,11 @@ training_tests() {
   venv=$(tests/venv.sh train) && (cd examples/training && "$venv/bin/python" -m pytest)
 }
 
+# shellcheck disable=SC2317 # called by rung
+onnx_runtime() { PYTHON=$(tests/venv.sh push)/bin/python scorer/onnxruntime.sh target/onnxruntime; }
+
 rung "setup" tests/setup.sh
+rung "ONNX Runtime's library" onnx_runtime
 rung "build the test cluster's programs and images" cargo run --quiet -p fraudops-testcluster -- build
 rung "unit, property and API server tests (cargo test)" cargo test --no-fail-fast --workspace --exclude fraudops-e2e
 rung "training (pytest)" training_tests

@@ -15,7 +15,7 @@ use tokio::{
 use crate::Caller;
 
 /// More requests than this under way at once are not started, but counted as failed.
-const IN_FLIGHT: usize = 512;
+const IN_FLIGHT: usize = 2048;
 /// The longest that a load runs, whatever the test does.
 const LONGEST: Duration = Duration::from_secs(180);
 
