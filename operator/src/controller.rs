@@ -32,8 +32,14 @@ use crate::{
     events::Events,
     metrics::Metrics,
     reconcile::{
-        Context, apply::find, observe::is_unknown_kind, pods::PodClient, reconcile, settling::Settling,
-        truce::Truce, validate::Defaults,
+        Context,
+        apply::find,
+        observe::{self, is_unknown_kind},
+        pods::PodClient,
+        reconcile,
+        settling::Settling,
+        truce::Truce,
+        validate::Defaults,
     },
 };
 
@@ -206,7 +212,7 @@ impl Scope {
 
     async fn visit(&self, seen: Arc<Seen>) -> Result<Action, Error> {
         let key = ObjectRef::from_obj(seen.as_ref());
-        let _visit = self.ctx.metrics.visit(&told_name(seen.as_ref()));
+        let _visit = self.ctx.metrics.visit(&observe::key(seen.as_ref()));
         let visit = AssertUnwindSafe(reconcile(seen, self.ctx.clone())).catch_unwind();
         let outcome = match tokio::time::timeout(VISIT_DEADLINE, visit).await {
             Ok(Ok(outcome)) => outcome,
@@ -241,11 +247,11 @@ impl Scope {
     fn see(self: &Arc<Self>, event: &Result<watcher::Event<Seen>, watcher::Error>) {
         match event {
             Ok(watcher::Event::Apply(model) | watcher::Event::InitApply(model)) => {
-                self.ctx.metrics.queued(&told_name(model));
+                self.ctx.metrics.queued(&observe::key(model));
             }
             Ok(watcher::Event::Delete(model)) => {
                 let key = ObjectRef::from_obj(model);
-                self.ctx.metrics.model_gone(&told_name(model));
+                self.ctx.metrics.model_gone(&observe::key(model));
                 self.failures().remove(&key);
                 tokio::spawn(drop_route(self.ctx.client.clone(), model.clone()));
             }
@@ -315,11 +321,6 @@ fn owner(child: PartialObjectMeta<DynamicObject>) -> Option<ObjectRef<Seen>> {
 fn labelled(slice: PartialObjectMeta<EndpointSlice>) -> Option<ObjectRef<Seen>> {
     let model = slice.labels().get(MODEL_LABEL)?;
     Some(ObjectRef::new(model).within(&slice.namespace()?))
-}
-
-/// The name of a model in metrics.
-fn told_name(model: &Seen) -> String {
-    format!("{}/{}", model.namespace().unwrap_or_default(), model.name_any())
 }
 
 /// 0..1, from the clock's fraction of a second: enough to keep many models from coming back in one moment.

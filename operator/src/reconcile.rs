@@ -21,7 +21,7 @@ use fraudops_crds::{
     fraud_model::{ConditionReason as Reason, Phase},
 };
 use jiff::Timestamp;
-use kube::{Client, ResourceExt, core::PartialObjectMeta};
+use kube::{Client, core::PartialObjectMeta};
 use kube_runtime::controller::Action;
 
 use self::validate::ValidModel;
@@ -56,7 +56,7 @@ pub struct Context {
 /// # Errors
 /// When a read or a write fails; the visit is repeated later and begins from what is then there.
 pub async fn reconcile(seen: Arc<PartialObjectMeta<FraudModel>>, ctx: Arc<Context>) -> Result<Action, Error> {
-    let key = format!("{}/{}", seen.namespace().unwrap_or_default(), seen.name_any());
+    let key = observe::key(seen.as_ref());
     let Some(model) = observe::model(&ctx.client, &seen).await? else {
         ctx.metrics.model_gone(&key);
         return Ok(Action::await_change());

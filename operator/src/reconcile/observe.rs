@@ -188,7 +188,8 @@ fn has_precedence(other: &FraudModel, model: &FraudModel) -> bool {
         && age(other) < age(model)
 }
 
-fn key(model: &FraudModel) -> String {
+/// `namespace/name`: how metrics and messages name a model.
+pub fn key(model: &impl ResourceExt) -> String {
     format!("{}/{}", model.namespace().unwrap_or_default(), model.name_any())
 }
 

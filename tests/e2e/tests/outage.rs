@@ -33,14 +33,6 @@ async fn a_minute_without_an_api_server_fails_no_request() -> Result<()> {
     })
     .await?;
     cluster.start_component("kube-apiserver")?;
-    until("the API server answers again", OUTAGE, || async {
-        Ok(payments
-            .get("card-fraud")
-            .await
-            .map(|_| ())
-            .map_err(|error| error.to_string()))
-    })
-    .await?;
     payments.until_stable("card-fraud", V1).await?;
     let seen = load.answered();
     until("some load after the outage", OUTAGE, || async {
