@@ -34,6 +34,9 @@ pub struct Route {
     pub kind: String,
     /// The rule in Traefik's language.
     pub r#match: String,
+    /// The higher one is asked first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i64>,
     /// Where matching requests go.
     pub services: Vec<ServiceRef>,
 }

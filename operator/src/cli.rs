@@ -112,6 +112,11 @@ pub struct Settings {
     #[arg(long, env = "FRAUDOPS_REMOVAL_DELAY", value_name = "TIME", default_value = "5s", value_parser = parse::removal_delay)]
     pub removal_delay: Duration,
 
+    /// After the start of this process, or an outage of the API server: how long to keep a version that took no traffic
+    /// when the next one took none either, because then nothing shows that the proxy has seen the change (0s to 10m)
+    #[arg(long, env = "FRAUDOPS_SETTLING_DELAY", value_name = "TIME", default_value = "90s", value_parser = parse::removal_delay)]
+    pub settling_delay: Duration,
+
     /// Name of this process in the Lease; a random suffix is added. Default: the name of the host, which in a pod is the pod's
     #[arg(long, env = "FRAUDOPS_IDENTITY", value_name = "NAME", value_parser = parse::identity)]
     pub identity: Option<String>,

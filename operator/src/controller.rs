@@ -85,7 +85,7 @@ pub async fn run(
         resync: settings.resync,
         metrics,
         pods: PodClient::default(),
-        settling: settings.leader_elect.then(|| Settling::new(Instant::now())),
+        settling: Settling::new(settings.settling_delay, Instant::now()),
         truce: Truce::default(),
     });
     let scopes: Vec<Option<String>> = match namespaces.as_slice() {
@@ -231,8 +231,8 @@ impl Scope {
         let failures = all.entry(key.clone()).or_default();
         *failures = failures.saturating_add(1);
         let pause = error::backoff(error, *failures, jitter());
-        if let (Some(settling), true) = (&self.ctx.settling, error.is_outage()) {
-            settling.disturbed(Instant::now());
+        if error.is_outage() {
+            self.ctx.settling.disturbed(Instant::now());
         }
         self.ctx.metrics.reconcile_failed(error.kind());
         warn!(model = %key, error = %chain(error), failures = *failures, pause_seconds = pause.as_secs_f64(), "visit failed");

@@ -59,7 +59,7 @@ impl Scene {
         let mut children = build::workloads(&valid, &[served], false);
         children.push(build::stable_service(&valid, &valid.wanted));
         children.extend(build::certificate(&valid));
-        children.extend(build::route(&valid, &valid.wanted));
+        children.extend(build::route(&valid, &valid.wanted, &valid.wanted.hash));
         let mut scene = Self {
             model: model(),
             observed: Observed::default(),

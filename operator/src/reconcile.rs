@@ -25,7 +25,7 @@ use kube::{Client, core::PartialObjectMeta};
 use kube_runtime::controller::Action;
 
 use self::validate::ValidModel;
-use crate::{error::Error, events::Events, metrics::Metrics};
+use crate::{error::Error, events::Events, metrics::Metrics, rollout::Waits};
 
 /// What a visit works with.
 pub struct Context {
@@ -45,8 +45,8 @@ pub struct Context {
     pub events: Events,
     /// Asks scorer pods what they lack.
     pub pods: pods::PodClient,
-    /// When traffic may be moved after an outage of the API server; none: at any time.
-    pub settling: Option<settling::Settling>,
+    /// Whether everybody can be trusted to have seen what the API server holds.
+    pub settling: settling::Settling,
     /// Ends fights with other field managers.
     pub truce: truce::Truce,
 }
@@ -79,12 +79,9 @@ pub async fn reconcile(seen: Arc<PartialObjectMeta<FraudModel>>, ctx: Arc<Contex
 /// The stages of a visit, one line each.
 async fn advance(ctx: &Context, model: &FraudModel, valid: &ValidModel) -> Result<(Phase, Action), Error> {
     let observed = observe::observe(ctx, model, valid).await?;
-    let waits = plan::Waits {
+    let waits = Waits {
         removal: ctx.removal_delay,
-        unsettled: ctx
-            .settling
-            .as_ref()
-            .map_or(Duration::ZERO, |settling| settling.left(Instant::now())),
+        unsettled: ctx.settling.left(Instant::now()),
     };
     let plan = plan::plan(model, valid, &observed, waits, Timestamp::now());
     let applied = apply::apply(ctx, valid, &observed, &plan).await?;

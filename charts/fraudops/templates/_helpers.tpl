@@ -121,6 +121,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   value: {{ .Values.resync | quote }}
 - name: FRAUDOPS_REMOVAL_DELAY
   value: {{ .Values.removalDelay | quote }}
+- name: FRAUDOPS_SETTLING_DELAY
+  value: {{ .Values.settlingDelay | quote }}
 - name: FRAUDOPS_LOG_FORMAT
   value: {{ .Values.logFormat }}
 - name: FRAUDOPS_LOG_FILTER

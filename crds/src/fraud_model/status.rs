@@ -69,8 +69,14 @@ pub struct RetiringVersion {
     /// The hash in its names.
     #[schemars(length(max = 8))]
     pub hash: String,
-    /// Since when no route names it.
+    /// When something last reached it, or could have.
     pub since: Time,
+    /// Requests that its pods had taken by then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<i64>,
+    /// Requests that the pods of the stable version had taken by then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub successor_requests: Option<i64>,
 }
 
 /// Where the replacement of versions stands.

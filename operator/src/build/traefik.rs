@@ -20,35 +20,47 @@ pub(super) fn build_service(model: &ValidModel, stable: &ModelVersion) -> Traefi
             weighted: Weighted {
                 // A version without weight is left out: an entry without endpoints would take the whole list down.
                 services: vec![ServiceRef {
-                    kind: "Service".into(),
-                    name: meta::version_name(&model.name, &stable.hash),
-                    port: Some(IntOrString::String(meta::SCORER_PORT.into())),
                     weight: Some(100),
+                    ..version(model, &stable.hash)
                 }],
             },
         },
     }
 }
 
-pub(super) fn build_route(model: &ValidModel, ingress: &Ingress) -> IngressRoute {
+/// Two rules for the same requests. Traefik drops a rule whose list names a Service that it has not heard of yet; then the
+/// second one, of the next lower priority, answers with a version that it knows.
+pub(super) fn build_route(model: &ValidModel, ingress: &Ingress, fallback: &str) -> IngressRoute {
     let mut metadata = meta::shared(model, model.name.clone());
     if !ingress.annotations.is_empty() {
         metadata.annotations = Some(ingress.annotations.clone());
     }
+    let rule = rule(ingress);
+    // What Traefik itself would give the rule: the longer one wins among the routes of a host.
+    let priority = i64::try_from(rule.len()).unwrap_or(i64::MAX);
     IngressRoute {
         metadata,
         spec: IngressRouteSpec {
             entry_points: entry_points(ingress),
-            routes: vec![Route {
-                kind: "Rule".into(),
-                r#match: rule(ingress),
-                services: vec![ServiceRef {
-                    kind: "TraefikService".into(),
-                    name: model.name.clone(),
-                    port: None,
-                    weight: None,
-                }],
-            }],
+            routes: vec![
+                Route {
+                    kind: "Rule".into(),
+                    priority: Some(priority),
+                    r#match: rule.clone(),
+                    services: vec![ServiceRef {
+                        kind: "TraefikService".into(),
+                        name: model.name.clone(),
+                        port: None,
+                        weight: None,
+                    }],
+                },
+                Route {
+                    kind: "Rule".into(),
+                    priority: Some(priority - 1),
+                    r#match: rule,
+                    services: vec![version(model, fallback)],
+                },
+            ],
             tls: ingress.tls.as_ref().map(|tls| RouteTls {
                 secret_name: tls
                     .secret_name
@@ -56,6 +68,15 @@ pub(super) fn build_route(model: &ValidModel, ingress: &Ingress) -> IngressRoute
                     .unwrap_or_else(|| meta::secret_name(&model.name)),
             }),
         },
+    }
+}
+
+fn version(model: &ValidModel, hash: &str) -> ServiceRef {
+    ServiceRef {
+        kind: "Service".into(),
+        name: meta::version_name(&model.name, hash),
+        port: Some(IntOrString::String(meta::SCORER_PORT.into())),
+        weight: None,
     }
 }
 

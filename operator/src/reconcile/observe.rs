@@ -95,7 +95,9 @@ pub async fn observe(
             }
         }
     }
-    observed.pods = ctx.pods.reports(pods).await;
+    // Only where one version takes over from another does it matter which one is reached.
+    let several = observed.existing_versions().len() > 1;
+    observed.pods = ctx.pods.reports(pods, several).await;
     Ok(observed)
 }
 

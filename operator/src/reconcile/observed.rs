@@ -66,6 +66,30 @@ impl Observed {
             .collect()
     }
 
+    /// Hash of the version that the route falls back to.
+    pub fn fallback_version(&self, model: &str) -> Option<String> {
+        let route = self.child(Kind::IngressRoute, model)?;
+        let rules = route.data.pointer("/spec/routes")?.as_array()?;
+        let mut services = rules
+            .iter()
+            .filter_map(|rule| rule["services"].as_array())
+            .flatten();
+        let fallback = services.find(|service| service["kind"] == "Service")?["name"].as_str()?;
+        Some(fallback.strip_prefix(&format!("{model}-"))?.to_owned())
+    }
+
+    /// Requests that the ready pods of each version have taken; without the versions of which a pod did not say.
+    pub fn requests(&self) -> BTreeMap<String, u64> {
+        let mut sums: BTreeMap<String, Option<u64>> = BTreeMap::new();
+        for pod in self.pods.iter().filter(|pod| pod.ready) {
+            let sum = sums.entry(pod.hash.clone()).or_insert(Some(0));
+            *sum = sum.zip(pod.requests).map(|(sum, more)| sum.saturating_add(more));
+        }
+        sums.into_iter()
+            .filter_map(|(hash, sum)| Some((hash, sum?)))
+            .collect()
+    }
+
     /// What the objects themselves say of the version with this hash: for a `status` that was lost.
     pub fn described_version(&self, model: &str, hash: &str) -> Option<ModelVersion> {
         let deployment = self.child(Kind::Deployment, &version_name(model, hash))?;

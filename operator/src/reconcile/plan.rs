@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     build::{self, Child, Kind, Served, VERSION_HASH, version_name},
-    rollout::{self, Evidence, Progress, Stage, Step},
+    rollout::{self, Evidence, Progress, Retiring, Stage, Step, Waits},
 };
 
 /// Pause before a kind that is missing is looked for again, or a problem that others must solve.
@@ -89,15 +89,6 @@ impl Plan {
     }
 }
 
-/// The pauses that a plan has to keep.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Waits {
-    /// From the last traffic of a version to its removal.
-    pub removal: Duration,
-    /// Until traffic may be moved.
-    pub unsettled: Duration,
-}
-
 /// Plans a visit.
 pub fn plan(
     model: &FraudModel,
@@ -116,9 +107,10 @@ pub fn plan(
             .collect(),
         existing: observed.existing_versions(),
         routed: observed.routed_versions(&valid.name),
-        unsettled: waits.unsettled,
+        fallback: observed.fallback_version(&valid.name),
+        requests: observed.requests(),
     };
-    let step = rollout::next(&progress, &evidence, waits.removal, now);
+    let step = rollout::next(&progress, &evidence, waits, now);
     let named = |hash: &Option<String>| {
         let hash = hash.as_ref()?;
         // The wanted version is named by the spec, so that a moved uri reaches its Deployment.
@@ -135,6 +127,7 @@ pub fn plan(
         observed,
         stable.as_ref(),
         candidate.as_ref(),
+        step.fallback.as_deref(),
         route_blocked.as_ref(),
     );
     Plan {
@@ -156,11 +149,19 @@ fn recall(model: &FraudModel, valid: &ValidModel, observed: &Observed) -> (Progr
             .find_map(|hash| observed.described_version(&valid.name, hash))
     };
     let stable = status.stable.or_else(routed);
-    let retiring = status.retiring.into_iter().map(|r| (r.hash, r.since.0)).collect();
+    let count = |n: i64| u64::try_from(n).ok();
+    let retiring = status.retiring.into_iter().map(|r| {
+        let entry = Retiring {
+            since: r.since.0,
+            requests: r.requests.and_then(count),
+            heir: r.successor_requests.and_then(count),
+        };
+        (r.hash, entry)
+    });
     (
         Progress {
             stable: stable.as_ref().map(|s| s.hash.clone()),
-            retiring,
+            retiring: retiring.collect(),
         },
         stable,
     )
@@ -207,6 +208,7 @@ fn desired(
     observed: &Observed,
     stable: Option<&ModelVersion>,
     candidate: Option<&ModelVersion>,
+    fallback: Option<&str>,
     blocked: Option<&RouteBlocked>,
 ) -> Vec<Child> {
     let replicas_of_stable = stable.map_or(0, |s| observed.pods_of(&valid.name, &s.hash).1);
@@ -228,7 +230,7 @@ fn desired(
     if let Some(stable) = stable {
         let live: BTreeSet<Kind> = observed.children.keys().map(|(kind, _)| *kind).collect();
         desired.extend(
-            build::route(valid, stable)
+            build::route(valid, stable, fallback.unwrap_or(&stable.hash))
                 .into_iter()
                 .filter(|child| match (blocked, child.kind) {
                     (None, _) => true,

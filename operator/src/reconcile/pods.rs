@@ -1,4 +1,4 @@
-//! What scorer pods lack: from their status, and from their own `/readyz`.
+//! What scorer pods say: what they lack, from their status and their own `/readyz`; what they did, from `/metrics`.
 
 use std::time::Duration;
 
@@ -17,19 +17,25 @@ use crate::build::VERSION_HASH;
 
 /// Port of the scorer's probes and metrics.
 const ADMIN_PORT: u16 = 8010;
+/// The scorer's counter of everything that came in on its serving port.
+const REQUESTS: &str = "fraud_requests_total";
 /// A pod is asked for so long at most, and for so many bytes.
 const DEADLINE: Duration = Duration::from_secs(2);
-const MAX_ANSWER: usize = 16 * 1024;
+const MAX_ANSWER: usize = 1024 * 1024;
 /// Longest message that goes into a condition.
 const MAX_MESSAGE: usize = 1024;
 /// Pods that are asked at the same time.
 const AT_ONCE: usize = 4;
 
 /// One pod of ours.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodReport {
     /// The version that it serves.
     pub hash: String,
+    /// Whether it is ready.
+    pub ready: bool,
+    /// Requests that it took on its serving port since it started, if it was asked and said so.
+    pub requests: Option<u64>,
     /// What keeps it from being ready.
     pub problem: Option<Problem>,
 }
@@ -60,21 +66,26 @@ impl Default for PodClient {
 }
 
 impl PodClient {
-    /// A report on each of `pods`.
-    pub async fn reports(&self, pods: Vec<Pod>) -> Vec<PodReport> {
+    /// A report on each of `pods`; with the `count` of their requests if that is wanted.
+    pub async fn reports(&self, pods: Vec<Pod>, count: bool) -> Vec<PodReport> {
         let known = pods
             .into_iter()
             .filter(|pod| pod.metadata.deletion_timestamp.is_none());
         stream::iter(known)
-            .map(|pod| self.report(pod))
+            .map(|pod| self.report(pod, count))
             .buffered(AT_ONCE)
             .collect()
             .await
     }
 
-    async fn report(&self, pod: Pod) -> PodReport {
+    async fn report(&self, pod: Pod, count: bool) -> PodReport {
         let hash = pod.labels().get(VERSION_HASH).cloned().unwrap_or_default();
-        let problem = match (is_ready(&pod), stuck(&pod)) {
+        let ready = is_ready(&pod);
+        let requests = match running_at(&pod) {
+            Some(address) if ready && count => self.requests(&address).await,
+            _ => None,
+        };
+        let problem = match (ready, stuck(&pod)) {
             (true, _) => None,
             (false, Some(problem)) => Some(problem),
             (false, None) => match running_at(&pod) {
@@ -84,18 +95,33 @@ impl PodClient {
         };
         PodReport {
             hash,
+            ready,
+            requests,
             problem: problem.map(bounded),
         }
     }
 
     /// What the scorer itself says. A scorer that does not answer has not started: that is no problem yet.
     async fn ask(&self, address: &str) -> Option<Problem> {
+        let body = self.get(address, "/readyz").await?;
+        serde_json::from_slice::<Problem>(&body)
+            .ok()
+            .filter(|p| p.reason != "Loading")
+    }
+
+    /// How many requests the scorer took on its serving port.
+    async fn requests(&self, address: &str) -> Option<u64> {
+        let body = self.get(address, "/metrics").await?;
+        counter(std::str::from_utf8(&body).ok()?, REQUESTS)
+    }
+
+    async fn get(&self, address: &str, path: &str) -> Option<Bytes> {
         let host = if address.contains(':') {
             format!("[{address}]")
         } else {
             address.to_owned()
         };
-        let uri = format!("http://{host}:{ADMIN_PORT}/readyz").parse().ok()?;
+        let uri = format!("http://{host}:{ADMIN_PORT}{path}").parse().ok()?;
         let answer = async {
             let response = self.0.get(uri).await.ok()?;
             Limited::new(response.into_body(), MAX_ANSWER)
@@ -103,11 +129,15 @@ impl PodClient {
                 .await
                 .ok()
         };
-        let body = tokio::time::timeout(DEADLINE, answer).await.ok()??.to_bytes();
-        serde_json::from_slice::<Problem>(&body)
-            .ok()
-            .filter(|p| p.reason != "Loading")
+        Some(tokio::time::timeout(DEADLINE, answer).await.ok()??.to_bytes())
     }
+}
+
+/// The value of a counter without labels in Prometheus' text format.
+fn counter(page: &str, name: &str) -> Option<u64> {
+    page.lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+        .and_then(|value| value.trim().parse().ok())
 }
 
 fn is_ready(pod: &Pod) -> bool {
@@ -246,6 +276,20 @@ mod tests {
             message: "expected aa, got bb".into(),
         };
         assert_eq!(stuck(&pod), Some(expected));
+    }
+
+    #[test]
+    fn a_counter_is_read_from_a_page_of_metrics() {
+        let page = "# HELP fraud_requests_total a\nfraud_requests_total_created 1\nfraud_requests_total 42\n";
+        assert_eq!(counter(page, REQUESTS), Some(42));
+        for lie in [
+            "",
+            "fraud_requests_total",
+            "fraud_requests_total -1",
+            "fraud_requests_total NaN",
+        ] {
+            assert_eq!(counter(lie, REQUESTS), None, "{lie}");
+        }
     }
 
     #[test]

@@ -5,29 +5,34 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Others who watch the API server come back within this after it was away: client-go waits up to 30 s between two tries,
-/// and half as much again by chance.
-const LATEST_RETURN: Duration = Duration::from_secs(45);
-
-/// The last moment at which the API server was, or may have been, away. A process that just began leading does not know.
+/// When the API server was, or may have been, away for the last time. A process that just began does not know.
+///
+/// Others who watch it come back later than we do: client-go waits up to 30 s between two tries and half as much again by
+/// chance. Traefik was seen to take 63 s.
 #[derive(Debug)]
-pub struct Settling(Mutex<Instant>);
+pub struct Settling {
+    delay: Duration,
+    since: Mutex<Instant>,
+}
 
 impl Settling {
-    /// Begins at `now`.
-    pub fn new(now: Instant) -> Self {
-        Self(Mutex::new(now))
+    /// Begins at `now`; everybody is back after `delay`.
+    pub fn new(delay: Duration, now: Instant) -> Self {
+        Self {
+            delay,
+            since: Mutex::new(now),
+        }
     }
 
     /// The API server could not be reached at `now`.
     pub fn disturbed(&self, now: Instant) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 
     /// How long to wait from `now` on until everybody has come back.
     pub fn left(&self, now: Instant) -> Duration {
-        let since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        LATEST_RETURN.saturating_sub(now.saturating_duration_since(since))
+        let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        self.delay.saturating_sub(now.saturating_duration_since(since))
     }
 }
 
@@ -39,10 +44,10 @@ mod tests {
     fn a_disturbance_starts_the_wait_anew() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let settling = Settling::new(start);
-        assert_eq!(settling.left(at(40)), Duration::from_secs(5));
-        assert_eq!(settling.left(at(45)), Duration::ZERO);
-        settling.disturbed(at(50));
-        assert_eq!(settling.left(at(60)), Duration::from_secs(35));
+        let settling = Settling::new(Duration::from_secs(90), start);
+        assert_eq!(settling.left(at(85)), Duration::from_secs(5));
+        assert_eq!(settling.left(at(90)), Duration::ZERO);
+        settling.disturbed(at(100));
+        assert_eq!(settling.left(at(110)), Duration::from_secs(80));
     }
 }

@@ -101,9 +101,11 @@ pub fn status_of(
             .step
             .retiring
             .iter()
-            .map(|(hash, since)| RetiringVersion {
+            .map(|(hash, entry)| RetiringVersion {
                 hash: hash.clone(),
-                since: Time(*since),
+                since: Time(entry.since),
+                requests: entry.requests.and_then(|n| i64::try_from(n).ok()),
+                successor_requests: entry.heir.and_then(|n| i64::try_from(n).ok()),
             })
             .collect(),
         url: Some(build::url(valid)),
@@ -205,11 +207,7 @@ mod tests {
     use super::*;
     use crate::{
         fixture::{self, Scene},
-        reconcile::{
-            plan::{Waits, plan},
-            pods::Problem,
-            validate::validate,
-        },
+        reconcile::{plan::plan, pods::Problem, validate::validate},
     };
 
     fn now() -> Timestamp {
@@ -291,6 +289,7 @@ mod tests {
         scene.observed.pods = vec![super::super::pods::PodReport {
             hash: wanted.hash,
             problem: Some(problem),
+            ..Default::default()
         }];
         let status = visit(&scene.model, &scene.observed, &Applied::default());
         assert_eq!(kstatus(&status), "Failed");

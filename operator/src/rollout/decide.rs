@@ -5,15 +5,20 @@ use std::{
     time::Duration,
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+
+use super::retire::{self, Retiring, Waits};
+
+/// Shortest pause between two looks at a version without traffic.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// What earlier visits decided: the part of `status` that the next decision builds on. Versions are named by their hash.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// The version that takes the traffic.
     pub stable: Option<String>,
-    /// Versions without traffic, and since when.
-    pub retiring: BTreeMap<String, Timestamp>,
+    /// Versions without traffic.
+    pub retiring: BTreeMap<String, Retiring>,
 }
 
 /// What is true now.
@@ -25,10 +30,12 @@ pub struct Evidence {
     pub ready: BTreeSet<String>,
     /// Versions that have objects in the cluster.
     pub existing: BTreeSet<String>,
-    /// Versions that the route names as it stands in the cluster.
+    /// Versions that the weighted list names as it stands in the cluster.
     pub routed: BTreeSet<String>,
-    /// How long to wait until everybody who watches the API server can be trusted to have seen what we see.
-    pub unsettled: Duration,
+    /// The version that the route falls back to as it stands in the cluster.
+    pub fallback: Option<String>,
+    /// Requests that the ready pods of a version have taken since they started; absent where a pod did not say.
+    pub requests: BTreeMap<String, u64>,
 }
 
 /// Where the replacement stands after this visit.
@@ -51,8 +58,10 @@ pub struct Step {
     pub stable: Option<String>,
     /// The version that is being started.
     pub candidate: Option<String>,
-    /// Versions that are kept although they have no traffic, and since when.
-    pub retiring: BTreeMap<String, Timestamp>,
+    /// The version that answers where the proxy cannot use the list, because it has not heard of a Service in it yet.
+    pub fallback: Option<String>,
+    /// Versions that are kept although they have no traffic.
+    pub retiring: BTreeMap<String, Retiring>,
     /// Versions whose objects go now.
     pub removed: BTreeSet<String>,
     /// Whether the traffic moves in this visit.
@@ -61,16 +70,12 @@ pub struct Step {
     pub wait: Option<Duration>,
 }
 
-/// Decides one visit: promotes the wanted version when it is ready, and removes what has been without traffic, and
-/// without an entry in the route, for `removal_delay`.
+/// Decides one visit: promotes the wanted version when it is ready, and removes what nothing reaches any more.
 ///
 /// Not guaranteed: that a version is removed exactly then; it is removed by the first visit after it.
-pub fn next(progress: &Progress, evidence: &Evidence, removal_delay: Duration, now: Timestamp) -> Step {
+pub fn next(progress: &Progress, evidence: &Evidence, waits: Waits, now: Timestamp) -> Step {
     let wanted = &evidence.wanted;
-    let due = progress.stable.as_ref() != Some(wanted) && evidence.ready.contains(wanted);
-    // The proxy learns of endpoints and of the route by separate watches: after an outage of the API server it may hear of
-    // the route first, and would answer 404. Where nothing serves yet there is nothing to lose.
-    let promoted = due && (progress.stable.is_none() || evidence.unsettled.is_zero());
+    let promoted = progress.stable.as_ref() != Some(wanted) && evidence.ready.contains(wanted);
     let stable = if promoted {
         Some(wanted.clone())
     } else {
@@ -79,25 +84,33 @@ pub fn next(progress: &Progress, evidence: &Evidence, removal_delay: Duration, n
     let candidate = (stable.as_ref() != Some(wanted)).then(|| wanted.clone());
 
     let (mut retiring, mut removed) = (BTreeMap::new(), BTreeSet::new());
-    let mut wait = (due && !promoted).then_some(evidence.unsettled);
+    let mut wait: Option<Duration> = None;
+    let heir = stable
+        .as_ref()
+        .and_then(|stable| evidence.requests.get(stable).copied());
     for version in &evidence.existing {
         if Some(version) == stable.as_ref() || Some(version) == candidate.as_ref() {
             continue;
         }
-        // What the route still names starts its wait when the route has let go of it.
-        let since = match progress.retiring.get(version) {
-            Some(since) if !evidence.routed.contains(version) => *since,
-            _ => now,
+        let look = retire::Look {
+            routed: evidence.routed.contains(version),
+            requests: evidence.requests.get(version).copied(),
+            heir,
         };
-        let left = remaining(since, removal_delay, now);
-        if left.is_zero() && !evidence.routed.contains(version) {
+        let (entry, left) = retire::look(progress.retiring.get(version), look, waits, now);
+        if left.is_zero() && !look.routed {
             removed.insert(version.clone());
         } else {
-            retiring.insert(version.clone(), since);
-            let left = left.max(Duration::from_millis(100));
-            wait = Some(wait.map_or(left, |w| w.min(left)));
+            retiring.insert(version.clone(), entry);
+            // A proof that nothing reaches it may be there long before the longest wait is over.
+            let look_again = left.min(waits.removal).max(LOOK_AGAIN);
+            wait = Some(wait.map_or(look_again, |w| w.min(look_again)));
         }
     }
+    let kept = evidence
+        .fallback
+        .clone()
+        .filter(|version| retiring.contains_key(version));
     let stage = match (&candidate, retiring.is_empty()) {
         (Some(_), _) => Stage::Verifying,
         (None, false) => Stage::Promoting,
@@ -105,6 +118,7 @@ pub fn next(progress: &Progress, evidence: &Evidence, removal_delay: Duration, n
     };
     Step {
         stage,
+        fallback: kept.or_else(|| stable.clone()),
         stable,
         candidate,
         retiring,
@@ -114,12 +128,6 @@ pub fn next(progress: &Progress, evidence: &Evidence, removal_delay: Duration, n
     }
 }
 
-fn remaining(since: Timestamp, delay: Duration, now: Timestamp) -> Duration {
-    // A clock that was set back must not keep a version for ever, so a `since` in the future counts as now.
-    let waited = now.duration_since(since).max(SignedDuration::ZERO).unsigned_abs();
-    delay.saturating_sub(waited)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::{collection::btree_set, option, prelude::*, sample::select};
@@ -127,6 +135,10 @@ mod tests {
     use super::*;
 
     const DELAY: Duration = Duration::from_secs(5);
+    const WAITS: Waits = Waits {
+        removal: DELAY,
+        unsettled: Duration::ZERO,
+    };
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -142,14 +154,22 @@ mod tests {
             ready: set(ready),
             existing: set(existing),
             routed: set(routed),
-            unsettled: Duration::ZERO,
+            ..Evidence::default()
+        }
+    }
+
+    fn since(second: i64) -> Retiring {
+        Retiring {
+            since: at(second),
+            requests: None,
+            heir: None,
         }
     }
 
     fn progress(stable: Option<&str>, retiring: &[(&str, i64)]) -> Progress {
         Progress {
             stable: stable.map(Into::into),
-            retiring: retiring.iter().map(|(v, s)| (v.to_string(), at(*s))).collect(),
+            retiring: retiring.iter().map(|(v, s)| (v.to_string(), since(*s))).collect(),
         }
     }
 
@@ -242,11 +262,11 @@ mod tests {
             ),
         ];
         for (told, progress, evidence, now, (stage, stable, candidate, retiring, removed)) in rows {
-            let step = next(&progress, &evidence, DELAY, at(now));
+            let step = next(&progress, &evidence, WAITS, at(now));
             assert_eq!(step.stage, stage, "{told}");
             assert_eq!(step.stable.as_deref(), stable, "{told}");
             assert_eq!(step.candidate.as_deref(), candidate, "{told}");
-            let expected: BTreeMap<_, _> = retiring.iter().map(|(v, s)| (v.to_string(), at(*s))).collect();
+            let expected: BTreeMap<_, _> = retiring.iter().map(|(v, s)| (v.to_string(), since(*s))).collect();
             assert_eq!(step.retiring, expected, "{told}");
             assert_eq!(step.removed, set(removed), "{told}");
         }
@@ -257,7 +277,7 @@ mod tests {
         let first = next(
             &progress(Some("a"), &[]),
             &evidence("c", &["a"], &["a", "b", "c"], &["a"]),
-            DELAY,
+            WAITS,
             at(0),
         );
         assert_eq!(first.retiring, progress(None, &[("b", 0)]).retiring);
@@ -269,32 +289,28 @@ mod tests {
         let second = next(
             &later,
             &evidence("c", &["a"], &["a", "b", "c"], &["a"]),
-            DELAY,
+            WAITS,
             at(6),
         );
         assert_eq!(second.removed, set(&["b"]));
     }
 
     #[test]
-    fn traffic_moves_only_when_the_watchers_have_settled() {
-        let unsettled = Evidence {
-            unsettled: Duration::from_secs(30),
+    fn the_route_falls_back_to_the_version_before_until_that_is_removed() {
+        let promoting = Evidence {
+            fallback: Some("a".into()),
             ..evidence("b", &["a", "b"], &["a", "b"], &["a"])
         };
-        let step = next(&progress(Some("a"), &[]), &unsettled, DELAY, at(0));
-        assert_eq!(
-            (step.stable.as_deref(), step.candidate.as_deref()),
-            (Some("a"), Some("b"))
-        );
-        assert_eq!(step.wait, Some(Duration::from_secs(30)));
-        let first = Evidence {
-            unsettled: Duration::from_secs(30),
-            ..evidence("b", &["b"], &["b"], &[])
+        let step = next(&progress(Some("a"), &[]), &promoting, WAITS, at(0));
+        assert_eq!(step.stable.as_deref(), Some("b"));
+        assert_eq!(step.fallback.as_deref(), Some("a"));
+        let due = Evidence {
+            fallback: Some("a".into()),
+            ..evidence("b", &["a", "b"], &["a", "b"], &["b"])
         };
-        assert_eq!(
-            next(&progress(None, &[]), &first, DELAY, at(0)).stable.as_deref(),
-            Some("b")
-        );
+        let step = next(&progress(Some("b"), &[("a", 0)]), &due, WAITS, at(5));
+        assert_eq!(step.removed, set(&["a"]));
+        assert_eq!(step.fallback.as_deref(), Some("b"));
     }
 
     fn versions() -> impl Strategy<Value = BTreeSet<String>> {
@@ -307,15 +323,17 @@ mod tests {
             stable in option::of(select(vec!["a", "b", "c", "d"]).prop_map(String::from)),
             wanted in select(vec!["a", "b", "c", "d"]).prop_map(String::from),
             ready in versions(), existing in versions(), routed in versions(),
-            since in 0_i64..100, now in 0_i64..100,
+            begin in 0_i64..100, now in 0_i64..100, fallback in option::of(select(vec!["a", "b", "c", "d"]).prop_map(String::from)),
         ) {
             let progress = Progress {
                 stable: stable.clone(),
-                retiring: existing.iter().map(|v| (v.clone(), at(since))).collect(),
+                retiring: existing.iter().map(|v| (v.clone(), super::tests::since(begin))).collect(),
             };
-            let evidence = Evidence { wanted: wanted.clone(), ready: ready.clone(), existing: existing.clone(), routed: routed.clone(), unsettled: Duration::ZERO };
-            let step = next(&progress, &evidence, DELAY, at(now));
+            let evidence = Evidence { wanted: wanted.clone(), ready: ready.clone(), existing: existing.clone(), routed: routed.clone(), fallback, ..Evidence::default() };
+            let step = next(&progress, &evidence, WAITS, at(now));
             prop_assert!(step.removed.is_disjoint(&routed));
+            prop_assert!(step.fallback.as_ref().is_none_or(|f| !step.removed.contains(f)));
+            prop_assert!(step.fallback.is_some() == step.stable.is_some());
             prop_assert!(step.stable.as_ref().is_none_or(|s| !step.removed.contains(s)));
             prop_assert!(step.candidate.as_ref().is_none_or(|c| !step.removed.contains(c)));
             prop_assert!(step.stable == stable || (step.stable == Some(wanted.clone()) && ready.contains(&wanted)),

@@ -150,6 +150,7 @@ impl Bench {
             "fraudops-operator",
             "run",
             "--removal-delay=1s",
+            "--settling-delay=0s",
             "--resync=10s",
             "--scorer-image=scorer:test",
             "--leader-elect=false",

@@ -99,6 +99,7 @@ impl Worker {
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        self.shard.request();
         let id = self.ids.of(request.headers());
         let mut answer = if request.uri().path() == "/predict" {
             self.traced(request, &id).await

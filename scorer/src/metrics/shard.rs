@@ -61,6 +61,7 @@ impl RequestError {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Shard {
+    requests: AtomicU64,
     decisions: [AtomicU64; 3],
     errors: [AtomicU64; RequestError::ALL.len()],
     duration: Histogram,
@@ -75,6 +76,11 @@ pub struct Shard {
 }
 
 impl Shard {
+    /// A request came in, whatever it asks for.
+    pub fn request(&self) {
+        self.requests.fetch_add(1, Relaxed);
+    }
+
     /// A prediction was answered; without a score the model failed and the policy decided.
     pub fn answered(&self, decision: Decision, score: Option<f32>, took: Duration) {
         self.decisions[decision as usize].fetch_add(1, Relaxed);
@@ -122,6 +128,7 @@ impl Shard {
 /// The counts of all shards together.
 #[derive(Clone, Debug, Default)]
 pub struct Totals {
+    pub requests: u64,
     pub decisions: [u64; 3],
     pub errors: [u64; RequestError::ALL.len()],
     pub duration: histogram::Totals,
@@ -138,6 +145,7 @@ pub struct Totals {
 impl Totals {
     pub fn add(&mut self, shard: &Shard) {
         let Shard {
+            requests,
             decisions,
             errors,
             duration,
@@ -159,6 +167,7 @@ impl Totals {
         self.duration.add(duration);
         self.score.add(score);
         for (sum, value) in [
+            (&mut self.requests, requests),
             (&mut self.model_errors, model_errors),
             (&mut self.panics, panics),
             (&mut self.accepted, accepted),

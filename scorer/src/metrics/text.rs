@@ -61,6 +61,12 @@ fn predictions(page: &mut Page, total: &Totals) {
 }
 
 fn failures(page: &mut Page, total: &Totals) {
+    page.single(
+        "fraud_requests_total",
+        "counter",
+        "Requests on the serving port, of every kind. The operator removes a version when this stands still.",
+        total.requests,
+    );
     page.family(
         "fraud_request_errors_total",
         "counter",

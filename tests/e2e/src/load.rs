@@ -17,7 +17,7 @@ use crate::Caller;
 /// More requests than this under way at once are not started, but counted as failed.
 const IN_FLIGHT: usize = 2048;
 /// The longest that a load runs, whatever the test does.
-const LONGEST: Duration = Duration::from_secs(180);
+const LONGEST: Duration = Duration::from_secs(360);
 
 /// What became of one request.
 struct Sample {
@@ -25,7 +25,7 @@ struct Sample {
     outcome: Result<String, String>,
 }
 
-/// A running load; ends with [`Load::stop`], or by itself after three minutes.
+/// A running load; ends with [`Load::stop`], or by itself after six minutes.
 pub struct Load {
     stop: watch::Sender<bool>,
     task: JoinHandle<Report>,
