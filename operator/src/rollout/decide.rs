@@ -109,8 +109,8 @@ pub fn next(progress: &Progress, evidence: &Evidence, waits: Waits, now: Timesta
     }
     let kept = evidence
         .fallback
-        .clone()
-        .filter(|version| retiring.contains_key(version));
+        .as_ref()
+        .filter(|version| retiring.contains_key(*version));
     let stage = match (&candidate, retiring.is_empty()) {
         (Some(_), _) => Stage::Verifying,
         (None, false) => Stage::Promoting,
@@ -118,7 +118,7 @@ pub fn next(progress: &Progress, evidence: &Evidence, waits: Waits, now: Timesta
     };
     Step {
         stage,
-        fallback: kept.or_else(|| stable.clone()),
+        fallback: stable.as_ref().map(|stable| kept.unwrap_or(stable).clone()),
         stable,
         candidate,
         retiring,
