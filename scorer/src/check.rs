@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use crate::{
     config::CheckArgs,
-    features::Schema,
     model::{self, Loaded, ModelError, Runtime, Verified},
 };
 
@@ -26,7 +25,7 @@ pub fn check(arguments: &CheckArgs) -> (String, bool) {
 }
 
 fn examine(file: &Path, library: Option<&Path>) -> Result<Value, ModelError> {
-    let verified = model::verify(file, &Schema::card_payment())?;
+    let verified = model::verify(file)?;
     let loaded = model::load(&Runtime::load(library)?, &verified, 1)?;
     Ok(facts(file, &verified, &loaded))
 }

@@ -1,11 +1,19 @@
 //! Timestamps as clients write them.
 
-use jiff::fmt::temporal::Pieces;
+use jiff::{civil::DateTime, fmt::temporal::Pieces, tz::Offset};
 
-/// Whether the text is RFC 3339 or ISO 8601 with a time, with or without an offset.
-pub fn is_datetime(text: &str) -> bool {
-    text.len() <= 40
-        && Pieces::parse(text).is_ok_and(|p| p.time().is_some() && p.time_zone_annotation().is_none())
+/// Milliseconds since 1970 of an RFC 3339 or ISO 8601 text with a time. Without an offset it is read as UTC.
+pub fn milliseconds(text: &str) -> Option<i64> {
+    if text.len() > 40 {
+        return None;
+    }
+    let pieces = Pieces::parse(text).ok()?;
+    if pieces.time_zone_annotation().is_some() {
+        return None;
+    }
+    let offset = pieces.to_numeric_offset().unwrap_or(Offset::UTC);
+    let civil = DateTime::from_parts(pieces.date(), pieces.time()?);
+    Some(offset.to_timestamp(civil).ok()?.as_millisecond())
 }
 
 #[cfg(test)]
@@ -13,14 +21,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timestamps_with_and_without_offset_are_accepted() {
-        for good in [
-            "2018-04-01T00:00:31",
-            "2018-04-01 00:00:31",
-            "2018-04-01T00:00:31Z",
-            "2018-04-01T00:00:31.5+02:00",
+    fn timestamps_with_and_without_offset_are_read() {
+        for (text, expected) in [
+            ("2018-04-01T00:00:31", 1_522_540_831_000),
+            ("2018-04-01 00:00:31", 1_522_540_831_000),
+            ("2018-04-01T00:00:31Z", 1_522_540_831_000),
+            ("2018-04-01T02:00:31.5+02:00", 1_522_540_831_500),
         ] {
-            assert!(is_datetime(good), "{good}");
+            assert_eq!(milliseconds(text), Some(expected), "{text}");
         }
     }
 
@@ -32,9 +40,10 @@ mod tests {
             "2018-04-01",
             "2018-13-01T00:00:00",
             "2018-04-01T25:00:00",
+            "2018-04-01T00:00:31[Europe/Paris]",
             "1522540831",
         ] {
-            assert!(!is_datetime(bad), "{bad}");
+            assert_eq!(milliseconds(bad), None, "{bad}");
         }
     }
 }

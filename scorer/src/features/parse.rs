@@ -6,9 +6,11 @@ use serde::de::{DeserializeSeed, Deserializer as _, Error as _, MapAccess, Visit
 use serde_json::error::Category;
 
 use super::{
-    problem::Problem,
+    card_number,
+    problem::{Input, Problem},
     schema::Schema,
-    value::{MAX_DEPTH, Skip, TOO_DEEP, ValueSeed},
+    transaction::Transaction,
+    value::{CARD_NUMBER, MAX_DEPTH, Scalar, Skip, TOO_DEEP, ValueSeed, ValueVisitor, Wrong},
 };
 
 /// Fields that an object may have before it is refused, known and unknown ones together.
@@ -31,46 +33,24 @@ impl From<Problem> for Rejection {
 }
 
 /// Reads a request into `row`, whose length is the schema's width. On a rejection the row's content means nothing.
-pub fn parse_row(schema: &Schema, body: &[u8], row: &mut [f32]) -> Result<(), Rejection> {
+pub fn parse_row(schema: &Schema, body: &[u8], row: &mut [f32]) -> Result<Transaction, Rejection> {
     if body.is_empty() {
         return Err(Problem::EmptyBody.into());
     }
-    let mut problems = Vec::new();
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let visitor = Row {
+    let mut reading = Reading {
         schema,
         row,
-        problems: &mut problems,
+        transaction: Transaction::default(),
+        problems: Vec::new(),
+        field: None,
     };
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
     let outcome = deserializer
-        .deserialize_map(visitor)
+        .deserialize_map(&mut reading)
         .and_then(|seen| deserializer.end().map(|()| seen));
-    let seen = outcome.map_err(|error| fatal(body, &error))?;
-    for (index, field) in schema.fields().iter().enumerate() {
-        if seen & (1 << index) == 0 {
-            problems.push(Problem::Missing(field.name));
-        }
-    }
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(Rejection { problems })
-    }
-}
-
-fn fatal(body: &[u8], error: &serde_json::Error) -> Problem {
-    let text = error.to_string();
-    match error.classify() {
-        Category::Data if text.starts_with(TOO_DEEP) => Problem::TooDeep,
-        Category::Data if text.starts_with(TOO_MANY) => Problem::TooManyFields,
-        Category::Data => Problem::NotAnObject,
-        Category::Syntax | Category::Eof | Category::Io => {
-            let words = text.split(" at line ").next().unwrap_or_default();
-            Problem::NotJson {
-                at: offset(body, error.line(), error.column()),
-                error: words.to_owned(),
-            }
-        }
+    match outcome {
+        Ok(seen) => reading.complete(seen),
+        Err(error) => Err(reading.fatal(body, &error).into()),
     }
 }
 
@@ -81,53 +61,127 @@ fn offset(body: &[u8], line: usize, column: usize) -> usize {
     (before + column.saturating_sub(1)).min(body.len())
 }
 
-struct Row<'a> {
+struct Reading<'a> {
     schema: &'a Schema,
     row: &'a mut [f32],
-    problems: &'a mut Vec<Problem>,
+    transaction: Transaction,
+    problems: Vec<Problem>,
+    /// The known field that is being read.
+    field: Option<usize>,
 }
 
-impl<'de> Visitor<'de> for Row<'_> {
+impl Reading<'_> {
+    /// Fills in what is missing, by the policy of each field.
+    fn complete(mut self, seen: u128) -> Result<Transaction, Rejection> {
+        for (index, field) in self.schema.fields().iter().enumerate() {
+            if seen & (1 << index) == 0 && !self.impute(index) {
+                self.problems.push(Problem::Missing(field.name.clone()));
+            }
+        }
+        if self.problems.is_empty() {
+            Ok(self.transaction)
+        } else {
+            let problems = self.problems;
+            Err(Rejection { problems })
+        }
+    }
+
+    /// Puts the field's default into the row, if it has one.
+    fn impute(&mut self, index: usize) -> bool {
+        let field = &self.schema.fields()[index];
+        let (Some(column), Some(default)) = (field.column, field.default) else {
+            return false;
+        };
+        self.row[column] = default;
+        self.transaction.imputed |= 1 << column;
+        true
+    }
+
+    fn store(&mut self, index: usize, value: Scalar) {
+        let field = &self.schema.fields()[index];
+        match (field.column, value) {
+            (Some(column), Scalar::Float(value)) => self.fill(column, value as f32, field.range),
+            (Some(column), Scalar::Integer(value)) => self.fill(column, value as f32, field.range),
+            (None, Scalar::Integer(value) | Scalar::Time(value)) => self.transaction.set(index, value),
+            (_, Scalar::Null) if self.impute(index) => {}
+            (_, Scalar::Null | Scalar::Time(_) | Scalar::Float(_)) => {
+                let wrong = ValueVisitor(field.kind).wrong_type(Input::Null);
+                self.complain(index, wrong);
+            }
+        }
+    }
+
+    fn fill(&mut self, column: usize, value: f32, range: Option<(f32, f32)>) {
+        self.row[column] = value;
+        if range.is_some_and(|(low, high)| value < low || value > high) {
+            self.transaction.out_of_range |= 1 << column;
+        }
+    }
+
+    fn complain(&mut self, index: usize, wrong: Wrong) {
+        self.problems.push(Problem::Invalid {
+            field: self.schema.fields()[index].name.clone(),
+            code: wrong.code,
+            message: wrong.message,
+            input: wrong.input,
+        });
+    }
+
+    fn fatal(&self, body: &[u8], error: &serde_json::Error) -> Problem {
+        let text = error.to_string();
+        match error.classify() {
+            Category::Data if text.starts_with(TOO_DEEP) => Problem::TooDeep,
+            Category::Data if text.starts_with(TOO_MANY) => Problem::TooManyFields,
+            Category::Data if text.starts_with(CARD_NUMBER) => {
+                Problem::CardNumber(self.field.map(|index| self.schema.fields()[index].name.clone()))
+            }
+            Category::Data => Problem::NotAnObject,
+            Category::Syntax | Category::Eof | Category::Io => {
+                let words = text.split(" at line ").next().unwrap_or_default();
+                Problem::NotJson {
+                    at: offset(body, error.line(), error.column()),
+                    error: words.to_owned(),
+                }
+            }
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Reading<'_> {
     /// One bit for each field that occurred.
-    type Value = u64;
+    type Value = u128;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<u64, A::Error> {
-        let (mut seen, mut expected, mut count) = (0_u64, 0, 0);
-        while let Some(found) = map.next_key_seed(Key {
-            schema: self.schema,
-            expected,
-        })? {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<u128, A::Error> {
+        let (mut seen, mut expected, mut count) = (0_u128, 0, 0);
+        let schema = self.schema;
+        while let Some(found) = map.next_key_seed(Key { schema, expected })? {
             count += 1;
             if count > MAX_FIELDS {
                 return Err(A::Error::custom(TOO_MANY));
             }
+            self.field = found;
             let Some(index) = found else {
                 map.next_value_seed(Skip(MAX_DEPTH))?;
                 continue;
             };
             expected = index + 1;
-            let field = &self.schema.fields()[index];
+            let field = &schema.fields()[index];
             let value = map.next_value_seed(ValueSeed(field.kind))?;
             if seen & (1 << index) != 0 {
-                self.problems.push(Problem::Duplicate(field.name));
+                self.problems.push(Problem::Duplicate(field.name.clone()));
                 continue;
             }
             seen |= 1 << index;
-            match (value, field.column) {
-                (Ok(value), Some(column)) => self.row[column] = value as f32,
-                (Ok(_), None) => {}
-                (Err(wrong), _) => self.problems.push(Problem::Invalid {
-                    field: field.name,
-                    code: wrong.code,
-                    message: wrong.message,
-                    input: wrong.input,
-                }),
+            match value {
+                Ok(value) => self.store(index, value),
+                Err(wrong) => self.complain(index, wrong),
             }
         }
+        self.field = None;
         Ok(seen)
     }
 }
@@ -152,8 +206,11 @@ impl<'de> Visitor<'de> for Key<'_> {
         f.write_str("a field name")
     }
 
-    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self.schema.position(name, self.expected))
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Self::Value, E> {
+        match self.schema.position(name, self.expected) {
+            None if card_number::is_in(name) => Err(E::custom(CARD_NUMBER)),
+            found => Ok(found),
+        }
     }
 }
 

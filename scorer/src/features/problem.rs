@@ -61,14 +61,16 @@ pub enum Problem {
     TooDeep,
     /// More fields than any honest request.
     TooManyFields,
+    /// A text holds a card number. It is not repeated, nor is an unknown field that holds it.
+    CardNumber(Option<Box<str>>),
     /// A required field is absent.
-    Missing(&'static str),
+    Missing(Box<str>),
     /// A known field occurs twice.
-    Duplicate(&'static str),
+    Duplicate(Box<str>),
     /// A field has the wrong type or value.
     Invalid {
         /// The field.
-        field: &'static str,
+        field: Box<str>,
         /// Stable code of the finding.
         code: &'static str,
         /// The same in words.
@@ -83,6 +85,7 @@ impl Problem {
     pub fn kind(&self) -> crate::metrics::RequestError {
         match self {
             Self::EmptyBody | Self::NotJson { .. } => crate::metrics::RequestError::InvalidJson,
+            Self::CardNumber(_) => crate::metrics::RequestError::CardNumber,
             _ => crate::metrics::RequestError::InvalidRequest,
         }
     }
@@ -114,6 +117,13 @@ impl Problem {
                 "Input should have at most 256 fields",
                 object(),
             ),
+            Self::CardNumber(field) => {
+                let mut loc = vec!["body"];
+                loc.extend(field.as_deref());
+                let message =
+                    "Input should not hold a card number: send a token of it, or leave the field out";
+                entry("card_number", json!(loc), message, Value::from("<string>"))
+            }
             Self::Missing(field) => entry("missing", json!(["body", field]), "Field required", object()),
             Self::Duplicate(field) => entry(
                 "duplicate_field",
@@ -137,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_missing_field_has_the_shape_of_the_reference() {
-        let entry = Problem::Missing("TX_AMOUNT").to_json();
+        let entry = Problem::Missing("TX_AMOUNT".into()).to_json();
         assert_eq!(entry["type"], "missing");
         assert_eq!(entry["loc"], json!(["body", "TX_AMOUNT"]));
         assert_eq!(entry["msg"], "Field required");

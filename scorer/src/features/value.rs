@@ -4,13 +4,29 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::{datetime::is_datetime, problem::Input, schema::Kind};
+use super::{card_number, datetime::milliseconds, problem::Input, schema::Kind};
 
 /// How deep a value may nest before the request is refused.
 pub const MAX_DEPTH: usize = 8;
 
 /// The text of the error that says so; `parse` recognises it.
 pub const TOO_DEEP: &str = "nested too deeply";
+
+/// The text of the error that says that a text holds a card number.
+pub const CARD_NUMBER: &str = "holds a card number";
+
+/// A value that fits its field.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Scalar {
+    /// Of an integer or flag.
+    Integer(i64),
+    /// Of a float.
+    Float(f64),
+    /// Milliseconds since 1970.
+    Time(i64),
+    /// `null`.
+    Null,
+}
 
 /// Code and message of a wrong value, as the reference words them.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,17 +40,17 @@ pub struct Wrong {
 pub struct ValueSeed(pub Kind);
 
 impl<'de> DeserializeSeed<'de> for ValueSeed {
-    type Value = Result<f64, Wrong>;
+    type Value = Result<Scalar, Wrong>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_any(ValueVisitor(self.0))
     }
 }
 
-struct ValueVisitor(Kind);
+pub(super) struct ValueVisitor(pub(super) Kind);
 
 impl ValueVisitor {
-    fn wrong_type(&self, input: Input) -> Wrong {
+    pub(super) fn wrong_type(&self, input: Input) -> Wrong {
         let (code, message) = match self.0 {
             Kind::Integer | Kind::Flag => ("int_type", "Input should be a valid integer"),
             Kind::Float => ("float_type", "Input should be a valid number"),
@@ -43,24 +59,24 @@ impl ValueVisitor {
         Wrong { code, message, input }
     }
 
-    fn whole(&self, value: f64, input: Input) -> Result<f64, Wrong> {
+    fn whole(&self, value: i64, input: Input) -> Result<Scalar, Wrong> {
         match self.0 {
-            Kind::Flag if value == 0.0 || value == 1.0 => Ok(value),
+            Kind::Flag if value == 0 || value == 1 => Ok(Scalar::Integer(value)),
             Kind::Flag => Err(Wrong {
                 code: "literal_error",
                 message: "Input should be 0 or 1",
                 input,
             }),
-            Kind::Float => finite(value, input),
-            Kind::Integer => Ok(value),
+            Kind::Float => Ok(Scalar::Float(value as f64)),
+            Kind::Integer => Ok(Scalar::Integer(value)),
             Kind::DateTime => Err(self.wrong_type(input)),
         }
     }
 }
 
-fn finite(value: f64, input: Input) -> Result<f64, Wrong> {
+fn finite(value: f64, input: Input) -> Result<Scalar, Wrong> {
     if (value as f32).is_finite() {
-        return Ok(value);
+        return Ok(Scalar::Float(value));
     }
     Err(Wrong {
         code: "finite_number",
@@ -70,20 +86,20 @@ fn finite(value: f64, input: Input) -> Result<f64, Wrong> {
 }
 
 impl<'de> Visitor<'de> for ValueVisitor {
-    type Value = Result<f64, Wrong>;
+    type Value = Result<Scalar, Wrong>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
-        Ok(self.whole(value as f64, Input::integer(value)))
+        Ok(self.whole(value, Input::integer(value)))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
         let Ok(signed) = i64::try_from(value) else {
             return Ok(match self.0 {
-                Kind::Float => Ok(value as f64),
+                Kind::Float => Ok(Scalar::Float(value as f64)),
                 _ => Err(Wrong {
                     code: "int_parsing_size",
                     message: "Input should be an integer of at most 64 bits",
@@ -91,7 +107,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
                 }),
             });
         };
-        Ok(self.whole(signed as f64, Input::integer(signed)))
+        Ok(self.whole(signed, Input::integer(signed)))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
@@ -100,7 +116,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
             Kind::Float => finite(value, input),
             Kind::DateTime => Err(self.wrong_type(input)),
             Kind::Integer | Kind::Flag if value.fract() == 0.0 && value.abs() < i64::MAX as f64 => {
-                self.whole(value, input)
+                self.whole(value as i64, input)
             }
             Kind::Integer | Kind::Flag => Err(Wrong {
                 code: "int_from_float",
@@ -110,10 +126,12 @@ impl<'de> Visitor<'de> for ValueVisitor {
         })
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        if card_number::is_in(text) {
+            return Err(E::custom(CARD_NUMBER));
+        }
         Ok(match self.0 {
-            Kind::DateTime if is_datetime(text) => Ok(0.0),
-            Kind::DateTime => Err(Wrong {
+            Kind::DateTime => milliseconds(text).map(Scalar::Time).ok_or(Wrong {
                 code: "datetime_from_date_parsing",
                 message: "Input should be a valid datetime",
                 input: Input::Kind("<string>"),
@@ -127,7 +145,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Err(self.wrong_type(Input::Null)))
+        Ok(Ok(Scalar::Null))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
@@ -178,7 +196,10 @@ impl<'de> Visitor<'de> for Skip {
         Ok(())
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        if card_number::is_in(text) {
+            return Err(E::custom(CARD_NUMBER));
+        }
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! `POST /predict`.
 
-use std::{rc::Rc, time::Instant};
+use std::{rc::Rc, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     decision::{Decision, Thresholds},
     engine::Batcher,
-    features::{Rejection, parse_row},
+    features::{Rejection, Schema, parse_row},
     metrics::RequestError,
     state::Readiness,
 };
@@ -28,6 +28,8 @@ pub struct Policy {
     pub on_model_error: Decision,
     /// Version of the model, as people say it.
     pub version: String,
+    /// What requests look like.
+    pub schema: Arc<Schema>,
 }
 
 /// A model in service on one thread.
@@ -67,7 +69,7 @@ pub async fn predict(worker: &Worker, request: Request<Incoming>) -> Outcome {
         Ok(body) => body,
         Err(error) => return refuse(worker, error),
     };
-    match score(worker, &serving, &body).await {
+    match score(&serving, &body).await {
         Ok((decision, score)) => {
             worker.shard().answered(decision, score, start.elapsed());
             (
@@ -91,14 +93,10 @@ async fn read(worker: &Worker, headers: &HeaderMap, incoming: Incoming) -> Resul
     body::read(headers, incoming, limits.body, limits.body_timeout).await
 }
 
-async fn score(
-    worker: &Worker,
-    serving: &Rc<Serving>,
-    body: &[u8],
-) -> Result<(Decision, Option<f32>), Rejection> {
+async fn score(serving: &Rc<Serving>, body: &[u8]) -> Result<(Decision, Option<f32>), Rejection> {
     let scored = serving
         .batcher
-        .score(|row| parse_row(worker.schema(), body, row))
+        .score(|row| parse_row(&serving.policy.schema, body, row).map(|_| ()))
         .await?;
     Ok(match scored {
         Ok(score) => (serving.policy.thresholds.decide(score), Some(score)),
@@ -123,7 +121,7 @@ fn refuse(worker: &Worker, error: RequestError) -> Outcome {
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "send the body without Content-Encoding",
         ),
-        RequestError::InvalidJson | RequestError::InvalidRequest => {
+        RequestError::InvalidJson | RequestError::InvalidRequest | RequestError::CardNumber => {
             answer::detail(StatusCode::UNPROCESSABLE_ENTITY, "the request cannot be read")
         }
     };

@@ -20,7 +20,6 @@ use super::{
 };
 use crate::{
     engine::{Batcher, Engine},
-    features::Schema,
     metrics::Shard,
     state::State,
     telemetry::Tracing,
@@ -39,7 +38,6 @@ pub struct Install {
 /// What a serving thread is made of.
 pub struct Worker {
     index: usize,
-    schema: Schema,
     limits: Limits,
     state: Arc<State>,
     metrics: Arc<crate::metrics::Metrics>,
@@ -61,7 +59,6 @@ impl Worker {
     ) -> Self {
         Self {
             index,
-            schema: Schema::card_payment(),
             limits,
             router: public_routes(Arc::clone(&state)),
             state,
@@ -81,11 +78,6 @@ impl Worker {
     /// The counters of this thread.
     pub fn shard(&self) -> &Shard {
         &self.shard
-    }
-
-    /// The request schema.
-    pub fn schema(&self) -> &Schema {
-        &self.schema
     }
 
     /// Limits of requests.

@@ -27,11 +27,13 @@ pub enum RequestError {
     NotReady,
     /// The path exists for another method only.
     Method,
+    /// A text holds a card number.
+    CardNumber,
 }
 
 impl RequestError {
     /// All kinds, in the order of their slots.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::InvalidJson,
         Self::InvalidRequest,
         Self::TooLarge,
@@ -40,6 +42,7 @@ impl RequestError {
         Self::Encoding,
         Self::NotReady,
         Self::Method,
+        Self::CardNumber,
     ];
 
     /// The label's value.
@@ -53,6 +56,7 @@ impl RequestError {
             Self::Encoding => "encoding",
             Self::NotReady => "not_ready",
             Self::Method => "method",
+            Self::CardNumber => "card_number",
         }
     }
 }

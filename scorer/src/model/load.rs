@@ -1,6 +1,6 @@
 //! From a path to engines that may serve: read, look inside, compare, replay, warm up. Runs off the serving threads.
 
-use std::{fs::File, io::Read, path::Path};
+use std::{fs::File, io::Read, path::Path, sync::Arc};
 
 use sha2::{Digest, Sha256};
 
@@ -27,6 +27,8 @@ pub struct Verified {
     pub outline: Outline,
     /// What it says about itself.
     pub metadata: Metadata,
+    /// What requests to it look like.
+    pub schema: Arc<Schema>,
     shape: Shape,
 }
 
@@ -39,11 +41,11 @@ pub struct Loaded {
 }
 
 /// Reads the file and checks everything that can be checked without running the model.
-pub fn verify(path: &Path, schema: &Schema) -> Result<Verified, ModelError> {
+pub fn verify(path: &Path) -> Result<Verified, ModelError> {
     let bytes = read(path)?;
     let outline = inspect(&bytes)?;
     let metadata = Metadata::parse(&outline.metadata)?;
-    metadata.check_features(schema.inputs())?;
+    let schema = metadata.schema()?;
     let shape = Shape {
         input: input(&outline, schema.width())?,
         width: schema.width(),
@@ -52,7 +54,7 @@ pub fn verify(path: &Path, schema: &Schema) -> Result<Verified, ModelError> {
     };
     if metadata.golden.width() != schema.width() {
         let message = format!(
-            "golden vectors have {} features, the request {}",
+            "golden vectors have {} features, the model {}",
             metadata.golden.width(),
             schema.width()
         );
@@ -67,6 +69,7 @@ pub fn verify(path: &Path, schema: &Schema) -> Result<Verified, ModelError> {
         sha256,
         outline,
         metadata,
+        schema: Arc::new(schema),
         shape,
     })
 }

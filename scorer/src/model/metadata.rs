@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{Golden, ModelError, Reason};
-use crate::decision::Thresholds;
+use crate::{
+    decision::Thresholds,
+    features::{Input, Missing, Schema, SchemaError},
+};
 
 const PREFIX: &str = "fraudops.dev/";
 const MAX_TEXT: usize = 200;
@@ -41,7 +44,19 @@ pub struct Output {
 pub struct Feature {
     /// Name, as in the request.
     pub name: String,
-    /// Everything else: range, median, deciles, how missing values are treated.
+    /// What becomes of a request without a value for it.
+    #[serde(default)]
+    pub missing: Missing,
+    /// Median of the training data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub median: Option<f32>,
+    /// Smallest value of the training data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<f32>,
+    /// Largest value of the training data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<f32>,
+    /// Everything else: deciles, share of zeros, group.
     #[serde(flatten)]
     pub rest: BTreeMap<String, Value>,
 }
@@ -108,32 +123,27 @@ impl Metadata {
         })
     }
 
-    /// Checks that the model was trained on the request's features, in this order.
-    pub fn check_features<'a>(&self, expected: impl Iterator<Item = &'a str>) -> Result<(), ModelError> {
-        let expected: Vec<_> = expected.collect();
-        let mismatch = |message: String| {
-            let advice = "train and export the model with the columns of the request schema, in its order";
-            Err(ModelError::new(
-                Reason::FeatureMismatch,
-                format!("{message}; {advice}"),
-            ))
-        };
-        for (column, (have, want)) in self.features.iter().zip(&expected).enumerate() {
-            if have.name != *want {
-                return mismatch(format!(
-                    "column {column} of the model is {}, the request has {want}",
-                    clip(&have.name)
-                ));
-            }
+    /// What requests to the model look like.
+    ///
+    /// # Errors
+    /// Features that make no schema, or card-payment features in another order.
+    pub fn schema(&self) -> Result<Schema, ModelError> {
+        let inputs: Vec<Input<'_>> = self.features.iter().map(Feature::input).collect();
+        Schema::of(&inputs).map_err(|error| match error {
+            SchemaError::NoMedian(_) => invalid("features", error),
+            _ => ModelError::new(Reason::FeatureMismatch, error.to_string()),
+        })
+    }
+}
+
+impl Feature {
+    fn input(&self) -> Input<'_> {
+        Input {
+            name: &self.name,
+            missing: self.missing,
+            median: self.median,
+            range: self.min.zip(self.max),
         }
-        if self.features.len() != expected.len() {
-            return mismatch(format!(
-                "the model has {} features, the request {}",
-                self.features.len(),
-                expected.len()
-            ));
-        }
-        Ok(())
     }
 }
 
@@ -244,12 +254,31 @@ mod tests {
     }
 
     #[test]
-    fn other_features_or_another_order_are_a_mismatch() {
-        let metadata = Metadata::parse(&entries()).unwrap();
-        assert!(metadata.check_features(["A"].into_iter()).is_ok());
-        for wrong in [&["B"][..], &["A", "B"], &[]] {
-            let error = metadata.check_features(wrong.iter().copied()).unwrap_err();
-            assert_eq!(error.reason, Reason::FeatureMismatch);
+    fn the_policy_of_a_feature_reaches_the_schema() {
+        let mut all = entries();
+        let features = r#"[{"name":"A","median":3,"missing":"median","min":0,"max":9}]"#;
+        all.insert(format!("{PREFIX}features"), features.to_owned());
+        let schema = Metadata::parse(&all).unwrap().schema().unwrap();
+        let field = schema.fields().last().unwrap();
+        assert_eq!((field.default, field.range), (Some(3.0), Some((0.0, 9.0))));
+    }
+
+    #[test]
+    fn features_that_make_no_schema_are_a_mismatch() {
+        for (features, reason) in [
+            (r#"[{"name":"A"},{"name":"A"}]"#, Reason::FeatureMismatch),
+            (r#"[{"name":"CUSTOMER_ID"}]"#, Reason::FeatureMismatch),
+            ("[]", Reason::FeatureMismatch),
+            (r#"[{"name":"A","missing":"median"}]"#, Reason::MetadataInvalid),
+        ] {
+            let mut all = entries();
+            all.insert(format!("{PREFIX}features"), features.to_owned());
+            let error = Metadata::parse(&all).unwrap().schema().unwrap_err();
+            assert_eq!(error.reason, reason, "{features}");
         }
+        assert_eq!(
+            with("features", r#"[{"name":"A","missing":"guess"}]"#).reason,
+            Reason::MetadataInvalid
+        );
     }
 }

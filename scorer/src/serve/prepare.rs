@@ -1,9 +1,10 @@
 //! From the arguments to a model that may be installed. Blocking: runs beside the serving threads.
 
+use std::sync::Arc;
+
 use crate::{
     config::ServeArgs,
     decision::Thresholds,
-    features::Schema,
     http::Policy,
     model::{self, Loaded, ModelError, Reason, Runtime, Verified},
     state::Card,
@@ -14,7 +15,7 @@ pub type Candidate = (Loaded, Policy, Card);
 
 /// Everything between the file and engines that may serve. Blocking.
 pub fn prepare(arguments: &ServeArgs, count: usize) -> Result<Candidate, ModelError> {
-    let verified = model::verify(&arguments.model, &Schema::card_payment())?;
+    let verified = model::verify(&arguments.model)?;
     let thresholds = thresholds(arguments, &verified)?;
     let runtime = Runtime::load(arguments.onnxruntime.as_deref())?;
     let loaded = model::load(&runtime, &verified, count)?;
@@ -33,6 +34,7 @@ pub fn prepare(arguments: &ServeArgs, count: usize) -> Result<Candidate, ModelEr
         thresholds,
         on_model_error: arguments.on_model_error,
         version: version.clone(),
+        schema: Arc::clone(&verified.schema),
     };
     let card = Card::new(&verified, version, thresholds, loaded.golden_difference);
     Ok((loaded, policy, card))

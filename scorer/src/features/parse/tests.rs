@@ -2,27 +2,33 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::features::problem::Input;
+use crate::features::{
+    Kind, Missing,
+    schema::{
+        CARD_PAYMENT,
+        tests::{card_payment, input},
+    },
+};
 
 fn request() -> Map<String, Value> {
-    let schema = Schema::card_payment();
+    let schema = card_payment();
     let mut body = Map::new();
     for (index, field) in schema.fields().iter().enumerate() {
         let value = match field.kind {
-            crate::features::Kind::Integer => json!(index),
-            crate::features::Kind::Flag => json!(index % 2),
-            crate::features::Kind::Float => json!(index as f64 + 0.25),
-            crate::features::Kind::DateTime => json!("2018-04-01T00:00:31"),
+            Kind::Integer => json!(index),
+            Kind::Flag => json!(index % 2),
+            Kind::Float => json!(index as f64 + 0.25),
+            Kind::DateTime => json!("2018-04-01T00:00:31"),
         };
-        body.insert(field.name.to_owned(), value);
+        body.insert(field.name.to_string(), value);
     }
     body
 }
 
 fn parse(body: &str) -> Result<Vec<f32>, Rejection> {
-    let schema = Schema::card_payment();
+    let schema = card_payment();
     let mut row = vec![f32::NAN; schema.width()];
-    parse_row(&schema, body.as_bytes(), &mut row).map(|()| row)
+    parse_row(&schema, body.as_bytes(), &mut row).map(|_| row)
 }
 
 fn with(field: &str, value: &str) -> String {
@@ -122,7 +128,7 @@ fn a_duplicate_field_is_refused_even_when_it_is_written_with_escapes() {
     let body = Value::Object(request()).to_string();
     for twin in ["\"TX_AMOUNT\":1", "\"TX_\\u0041MOUNT\":1"] {
         let twice = format!("{},{twin}}}", &body[..body.len() - 1]);
-        assert_eq!(parse(&twice), Err(Problem::Duplicate("TX_AMOUNT").into()));
+        assert_eq!(parse(&twice), Err(Problem::Duplicate("TX_AMOUNT".into()).into()));
     }
 }
 
@@ -173,7 +179,7 @@ fn too_many_fields_are_refused() {
 
 #[test]
 fn texts_and_long_numbers_are_not_repeated_in_the_answer() {
-    for value in ["\"4111111111111111\"", "4111111111111111"] {
+    for value in ["\"4111111111111112\"", "4111111111111111"] {
         let problems = parse(&with("TX_DURING_NIGHT", value)).unwrap_err().problems;
         assert!(
             !problems[0].to_json().to_string().contains("4111"),
@@ -189,27 +195,100 @@ fn texts_and_long_numbers_are_not_repeated_in_the_answer() {
     }
 }
 
+#[test]
+fn who_pays_whom_and_when_is_read_exactly() {
+    let body = with("TRANSACTION_ID", "9007199254740993");
+    let schema = card_payment();
+    let transaction = parse_row(&schema, body.as_bytes(), &mut [0.0; 15]).unwrap();
+    assert_eq!(
+        transaction.id, 9_007_199_254_740_993,
+        "more digits than a double has"
+    );
+    assert_eq!(transaction.time, 1_522_540_831_000);
+    assert_eq!((transaction.customer, transaction.terminal), (2, 3));
+    assert_eq!((transaction.time_seconds, transaction.time_days), (4, 5));
+}
+
+#[test]
+fn a_missing_value_is_what_the_policy_of_its_feature_says() {
+    let mut inputs = CARD_PAYMENT.map(input);
+    (inputs[0].missing, inputs[0].median) = (Missing::Median, Some(46.5));
+    inputs[4].missing = Missing::Native;
+    let schema = Schema::of(&inputs).unwrap();
+    let mut absent = request();
+    absent.remove("TX_AMOUNT");
+    absent.remove(CARD_PAYMENT[4]);
+    let mut null = request();
+    null["TX_AMOUNT"] = Value::Null;
+    null[CARD_PAYMENT[4]] = Value::Null;
+    for body in [absent, null] {
+        let mut row = [0.0; 15];
+        let body = Value::Object(body).to_string();
+        let transaction = parse_row(&schema, body.as_bytes(), &mut row).unwrap();
+        assert_eq!((row[0], row[4].is_nan()), (46.5, true));
+        assert_eq!(transaction.imputed, 0b1_0001);
+    }
+    let mut wrong = request();
+    wrong["TX_AMOUNT"] = json!("12");
+    let body = Value::Object(wrong).to_string();
+    assert!(
+        parse_row(&schema, body.as_bytes(), &mut [0.0; 15]).is_err(),
+        "a wrong type is a mistake of the client"
+    );
+}
+
+#[test]
+fn values_outside_the_training_data_are_marked_and_kept() {
+    let mut inputs = CARD_PAYMENT.map(input);
+    inputs[0].range = Some((0.0, 6.0));
+    inputs[3].range = Some((0.0, 100.0));
+    let mut row = [0.0; 15];
+    let body = Value::Object(request()).to_string();
+    let transaction = parse_row(&Schema::of(&inputs).unwrap(), body.as_bytes(), &mut row).unwrap();
+    assert_eq!((transaction.out_of_range, row[0]), (1, 6.25));
+}
+
+#[test]
+fn a_card_number_anywhere_is_refused_and_not_repeated() {
+    for (field, value, named) in [
+        ("TX_DATETIME", "\"4111 1111 1111 1111\"", Some("TX_DATETIME")),
+        ("TX_AMOUNT", "\"4111111111111111\"", Some("TX_AMOUNT")),
+        ("NOTE", "\"paid with 4111111111111111\"", None),
+        ("NOTE", "{\"deep\":[\"4111-1111-1111-1111\"]}", None),
+        ("4111111111111111", "1", None),
+    ] {
+        let problems = parse(&with(field, value)).unwrap_err().problems;
+        assert_eq!(
+            problems,
+            [Problem::CardNumber(named.map(Into::into))],
+            "{field}={value}"
+        );
+        assert!(!problems[0].to_json().to_string().contains("4111"));
+    }
+    assert!(parse(&with("NOTE", "\"4111111111111112\"")).is_ok());
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_either_a_row_or_a_rejection(body in proptest::collection::vec(any::<u8>(), 0..400)) {
-        let schema = Schema::card_payment();
+        let schema = card_payment();
         let mut row = vec![0.0; schema.width()];
         prop_assert!(parse_row(&schema, &body, &mut row).is_err(), "21 names do not come by chance");
     }
 
     #[test]
     fn numbers_arrive_as_serde_json_reads_them(values in proptest::collection::vec(-1e30_f64..1e30, 15)) {
-        let schema = Schema::card_payment();
+        let schema = card_payment();
         let mut body = request();
         for field in schema.fields() {
-            if let (Some(column), crate::features::Kind::Float) = (field.column, field.kind) {
-                body.insert(field.name.to_owned(), json!(values[column]));
+            if let (Some(column), Kind::Float) = (field.column, field.kind) {
+                body.insert(field.name.to_string(), json!(values[column]));
             }
         }
         let row = parse(&Value::Object(body.clone()).to_string()).unwrap();
         for field in schema.fields() {
             if let Some(column) = field.column {
-                prop_assert_eq!(row[column], body[field.name].as_f64().unwrap() as f32);
+                prop_assert_eq!(row[column], body[&*field.name].as_f64().unwrap() as f32);
             }
         }
     }
@@ -220,7 +299,7 @@ proptest! {
         let mut body = text.into_bytes();
         let at = at % body.len();
         body[at] = byte;
-        let schema = Schema::card_payment();
+        let schema = card_payment();
         let mut row = vec![f32::NAN; schema.width()];
         if parse_row(&schema, &body, &mut row).is_ok() {
             prop_assert!(row.iter().all(|v| v.is_finite()));
