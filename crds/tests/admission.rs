@@ -189,6 +189,31 @@ fn rows() -> Vec<Row> {
             json!({ "spec": { "decision": { "onModelError": "ignore" } } }),
             Some("spec.decision.onModelError"),
         ),
+        (
+            "every field of a decision",
+            json!({ "spec": { "decision": { "onModelError": "rulesOnly", "deadline": "20ms", "blockStatus": 403, "maxBatch": 1 } } }),
+            None,
+        ),
+        (
+            "no time to answer",
+            json!({ "spec": { "decision": { "deadline": "0ms" } } }),
+            Some("decision.deadline must be a time between 1ms and 10s"),
+        ),
+        (
+            "a deadline that is no time",
+            json!({ "spec": { "decision": { "deadline": "soon" } } }),
+            Some("decision.deadline must be a time between 1ms and 10s"),
+        ),
+        (
+            "a block that answers 500",
+            json!({ "spec": { "decision": { "blockStatus": 500 } } }),
+            Some("decision.blockStatus must be 200 or 403"),
+        ),
+        (
+            "an endless batch",
+            json!({ "spec": { "decision": { "maxBatch": 100000 } } }),
+            Some("spec.decision.maxBatch"),
+        ),
         // spec.scorer
         ("replicas", scorer(json!({ "replicas": 3 })), None),
         (

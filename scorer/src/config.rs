@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::decision::Decision;
+use crate::decision::Fallback;
 
 /// Serves an ONNX fraud model over HTTP.
 #[derive(Debug, Parser)]
@@ -56,9 +56,18 @@ pub struct ServeArgs {
     /// Scores from here on are blocked; with --review.
     #[arg(long, env = "FRAUDOPS_BLOCK", requires = "review")]
     pub block: Option<f64>,
-    /// Decision when the model fails: approve, review or block.
+    /// Decision when the model fails or is late: approve, review, block, or rulesOnly.
     #[arg(long, env = "FRAUDOPS_ON_MODEL_ERROR", default_value = "review")]
-    pub on_model_error: Decision,
+    pub on_model_error: Fallback,
+    /// Longest time from a request's body to the model's score.
+    #[arg(long, env = "FRAUDOPS_DEADLINE", default_value = "50ms", value_parser = duration)]
+    pub deadline: Duration,
+    /// HTTP status of an answer that blocks: 200 or 403.
+    #[arg(long, env = "FRAUDOPS_BLOCK_STATUS", default_value = "200", value_parser = block_status)]
+    pub block_status: http::StatusCode,
+    /// Most transactions in one request to /predict/batch.
+    #[arg(long, env = "FRAUDOPS_MAX_BATCH", default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub max_batch: u16,
     /// Address of /predict and the probes.
     #[arg(long, env = "FRAUDOPS_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
@@ -143,6 +152,14 @@ pub struct FetchArgs {
         default_value = "/dev/termination-log"
     )]
     pub termination_log: PathBuf,
+}
+
+fn block_status(text: &str) -> Result<http::StatusCode, String> {
+    match text {
+        "200" => Ok(http::StatusCode::OK),
+        "403" => Ok(http::StatusCode::FORBIDDEN),
+        _ => Err("give 200 or 403".to_owned()),
+    }
 }
 
 /// `5s`, `500ms`, `5m`: at least zero, at most a day.

@@ -42,6 +42,27 @@ impl FromStr for Decision {
     }
 }
 
+/// What decides when the model gave no score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// Always the same.
+    Always(Decision),
+    /// The rules; a transaction that none of them hits is approved.
+    RulesOnly,
+}
+
+impl FromStr for Fallback {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "rulesOnly" {
+            return Ok(Self::RulesOnly);
+        }
+        let always = text.parse().map(Self::Always);
+        always.map_err(|_| format!("`{text}` is none of approve, review, block, rulesOnly"))
+    }
+}
+
 /// The two bands: `0 <= review <= block <= 1`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Thresholds {

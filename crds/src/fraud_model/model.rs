@@ -60,9 +60,23 @@ pub struct Decision {
     #[serde(default = "default_block")]
     #[x_kube(validation = Rule::new("self >= 0.0 && self <= 1.0").message("decision.block must be between 0 and 1"))]
     pub block: f64,
-    /// What is answered when the model itself fails on a transaction.
+    /// What is answered when the model itself fails on a transaction, or takes longer than `deadline`.
     #[serde(default)]
     pub on_model_error: OnModelError,
+    /// Longest time in the scorer until the model has answered, such as `50ms`; 1ms to 10s.
+    #[serde(default = "default_deadline")]
+    #[schemars(length(max = 8))]
+    #[x_kube(validation = Rule::new("self.matches('^[0-9]{1,5}(ms|s)$') && duration(self) >= duration('1ms') && duration(self) <= duration('10s')")
+        .message("decision.deadline must be a time between 1ms and 10s, such as 50ms"))]
+    pub deadline: String,
+    /// HTTP status of an answer that blocks: 200, or 403 as the system that fraudops replaces did.
+    #[serde(default = "default_block_status")]
+    #[x_kube(validation = Rule::new("self == 200 || self == 403").message("decision.blockStatus must be 200 or 403"))]
+    pub block_status: i32,
+    /// Most transactions in one request to /predict/batch.
+    #[serde(default = "default_max_batch")]
+    #[schemars(range(min = 1, max = 4096))]
+    pub max_batch: i32,
 }
 
 impl Default for Decision {
@@ -71,6 +85,9 @@ impl Default for Decision {
             review: default_review(),
             block: default_block(),
             on_model_error: OnModelError::default(),
+            deadline: default_deadline(),
+            block_status: default_block_status(),
+            max_batch: default_max_batch(),
         }
     }
 }
@@ -81,6 +98,18 @@ fn default_review() -> f64 {
 
 fn default_block() -> f64 {
     0.50
+}
+
+fn default_deadline() -> String {
+    "50ms".into()
+}
+
+fn default_block_status() -> i32 {
+    200
+}
+
+fn default_max_batch() -> i32 {
+    512
 }
 
 /// The decision for a transaction on which the model fails.
@@ -94,6 +123,8 @@ pub enum OnModelError {
     Review,
     /// Refuse it.
     Block,
+    /// Let the rules alone decide; what none of them hits passes.
+    RulesOnly,
 }
 
 impl OnModelError {
@@ -103,6 +134,7 @@ impl OnModelError {
             Self::Approve => "approve",
             Self::Review => "review",
             Self::Block => "block",
+            Self::RulesOnly => "rulesOnly",
         }
     }
 }

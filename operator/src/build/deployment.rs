@@ -153,6 +153,9 @@ fn serve(model: &ValidModel, version: &ModelVersion) -> Container {
             format!("--review={}", decision.review),
             format!("--block={}", decision.block),
             format!("--on-model-error={}", decision.on_model_error.as_str()),
+            format!("--deadline={}", decision.deadline),
+            format!("--block-status={}", decision.block_status),
+            format!("--max-batch={}", decision.max_batch),
         ]),
         ports: Some(vec![
             port(meta::SCORER_PORT, 8080),
