@@ -1,14 +1,18 @@
 //! The `FraudModel`: one manifest that runs a fraud model, names it on the network and replaces it safely.
 
 mod condition;
+mod idempotency;
 mod ingress;
 mod model;
+mod receipts;
 mod scorer;
 mod status;
 
 pub use condition::{Condition, ConditionReason, ConditionType, upsert};
+pub use idempotency::{Idempotency, Redis};
 pub use ingress::{Ingress, IssuerKind, IssuerRef, Tls};
 pub use model::{Decision, Model, OnModelError};
+pub use receipts::{Receipts, SecretRef};
 pub use scorer::{Autoscaling, ImagePullPolicy, Resources, Scorer};
 pub use status::{FraudModelStatus, ModelVersion, Phase, RetiringVersion};
 
@@ -59,6 +63,12 @@ pub struct FraudModelSpec {
     /// From a fraud probability to a decision.
     #[serde(default)]
     pub decision: Decision,
+    /// How the receipts in answers are sealed; `/feedback` takes them back with a label.
+    #[serde(default)]
+    pub receipts: Receipts,
+    /// How a transaction that is sent again is answered.
+    #[serde(default)]
+    pub idempotency: Idempotency,
     /// How the scorer pods run.
     #[serde(default)]
     pub scorer: Scorer,

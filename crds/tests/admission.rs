@@ -45,6 +45,20 @@ fn scorer(scorer: Value) -> Value {
     json!({ "spec": { "scorer": scorer } })
 }
 
+fn receipts(name: &str) -> Value {
+    json!({ "spec": { "receipts": { "keySecretRef": { "name": name } } } })
+}
+
+fn idempotency(idempotency: Value) -> Value {
+    json!({ "spec": { "idempotency": idempotency } })
+}
+
+fn redis(change: Value) -> Value {
+    let mut redis = json!({ "secretRef": { "name": "redis" } });
+    merge(&mut redis, &change);
+    idempotency(json!({ "redis": redis }))
+}
+
 fn rows() -> Vec<Row> {
     let pinned = "oci://registry.example:5000/fraud/card@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
     let mut rows: Vec<Row> = vec![
@@ -333,6 +347,55 @@ fn rows() -> Vec<Row> {
             "a secret's name that is none",
             tls(json!({ "secretName": "My TLS" })),
             Some("ingress.tls.secretName must be the name of a Secret"),
+        ),
+        // spec.receipts and spec.idempotency
+        ("keys of one's own", receipts("receipt-keys"), None),
+        (
+            "a Secret's name that is none",
+            receipts("Receipt Keys"),
+            Some("name must be the name of a Secret in this namespace"),
+        ),
+        ("an hour", idempotency(json!({ "ttl": "1h30m" })), None),
+        (
+            "a time without a unit",
+            idempotency(json!({ "ttl": "90" })),
+            Some("idempotency.ttl must be a duration such as 24h"),
+        ),
+        (
+            "half a second",
+            idempotency(json!({ "ttl": "500ms" })),
+            Some("idempotency.ttl must be between 1s and 168h"),
+        ),
+        (
+            "eight days",
+            idempotency(json!({ "ttl": "192h" })),
+            Some("idempotency.ttl must be between 1s and 168h"),
+        ),
+        ("a shared memory", redis(json!({})), None),
+        (
+            "a shared memory with everything",
+            redis(json!({ "port": 6380, "timeout": "5ms" })),
+            None,
+        ),
+        (
+            "a shared memory without a Secret",
+            redis(json!({ "secretRef": null })),
+            Some("spec.idempotency.redis.secretRef"),
+        ),
+        (
+            "a port that is none",
+            redis(json!({ "port": 0 })),
+            Some("spec.idempotency.redis.port"),
+        ),
+        (
+            "a wait without a unit",
+            redis(json!({ "timeout": "20" })),
+            Some("idempotency.redis.timeout must be a duration such as 20ms"),
+        ),
+        (
+            "a wait that is too long",
+            redis(json!({ "timeout": "2s" })),
+            Some("idempotency.redis.timeout must be between 1ms and 1s"),
         ),
         // what does not exist
         (

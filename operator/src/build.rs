@@ -9,6 +9,7 @@ mod monitor;
 mod network_policy;
 mod pdb;
 mod quantity;
+mod receipt_keys;
 mod service;
 mod service_account;
 mod traefik;
@@ -20,9 +21,10 @@ use serde_json::Value;
 
 pub use kind::Kind;
 pub use meta::{
-    APPLIED_HASH, DIGEST, MANAGED_BY, MODEL_LABEL, SCORER_PORT, URI, VERSION, VERSION_HASH, secret_name,
-    selector, version_name,
+    APPLIED_HASH, DIGEST, MANAGED_BY, MODEL_LABEL, SCORER_PORT, URI, VERSION, VERSION_HASH,
+    receipt_keys_name, secret_name, selector, version_name,
 };
+pub use receipt_keys::build as receipt_keys;
 
 use crate::reconcile::validate::ValidModel;
 
@@ -157,6 +159,11 @@ mod tests {
             "podLabels": { "team": "risk" }, "podAnnotations": { "note": "x" },
             "env": [{ "name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://otel.observability:4317" }],
         }))
+        .unwrap();
+        model.spec.receipts =
+            serde_json::from_value(serde_json::json!({ "keySecretRef": { "name": "own-keys" } })).unwrap();
+        model.spec.idempotency = serde_json::from_value(serde_json::json!({
+            "ttl": "1h", "redis": { "secretRef": { "name": "redis" }, "port": 6380 } }))
         .unwrap();
         model.spec.ingress = None;
         let defaults = crate::reconcile::validate::Defaults {

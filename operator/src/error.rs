@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::reconcile::{apply::ApplyError, observe::ObserveError, status::StatusError};
+use crate::reconcile::{apply::ApplyError, keys::KeysError, observe::ObserveError, status::StatusError};
 
 /// A visit failed; it is repeated.
 #[derive(Debug, Error)]
@@ -12,6 +12,9 @@ pub enum Error {
     /// A read failed.
     #[error("observe: {0}")]
     Observe(#[from] ObserveError),
+    /// The key of receipts could not be made.
+    #[error("keys: {0}")]
+    Keys(#[from] KeysError),
     /// A write failed.
     #[error("apply: {0}")]
     Apply(#[from] ApplyError),
@@ -31,6 +34,7 @@ impl Error {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Observe(_) => "observe",
+            Self::Keys(_) => "keys",
             Self::Apply(_) => "apply",
             Self::Status(_) => "status",
             Self::Deadline(_) => "deadline",
@@ -43,7 +47,7 @@ impl Error {
         match self {
             Self::Apply(e) => is_conflict(e.cause()),
             Self::Status(e) => is_conflict(e.cause()),
-            Self::Observe(_) | Self::Deadline(_) | Self::Panic(_) => false,
+            Self::Observe(_) | Self::Keys(_) | Self::Deadline(_) | Self::Panic(_) => false,
         }
     }
 
@@ -51,6 +55,7 @@ impl Error {
     pub fn is_outage(&self) -> bool {
         let cause = match self {
             Self::Observe(e) => e.cause(),
+            Self::Keys(e) => e.cause(),
             Self::Apply(e) => e.cause(),
             Self::Status(e) => e.cause(),
             Self::Deadline(_) => return true,
@@ -63,6 +68,7 @@ impl Error {
     pub fn refusal(&self) -> Option<String> {
         let cause = match self {
             Self::Observe(e) => e.cause(),
+            Self::Keys(e) => e.cause(),
             Self::Apply(e) => e.cause(),
             Self::Status(_) | Self::Deadline(_) | Self::Panic(_) => return None,
         };

@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod difference;
+pub mod keys;
 pub mod observe;
 pub mod observed;
 pub mod plan;
@@ -84,6 +85,7 @@ async fn advance(ctx: &Context, model: &FraudModel, valid: &ValidModel) -> Resul
         unsettled: ctx.settling.left(Instant::now()),
     };
     let plan = plan::plan(model, valid, &observed, waits, Timestamp::now());
+    keys::ensure(ctx, valid, &observed, &plan, Timestamp::now()).await?;
     let applied = apply::apply(ctx, valid, &observed, &plan).await?;
     let status = status::status_of(model, valid, &observed, &plan, &applied, Timestamp::now());
     status::publish(ctx, model, status).await?;

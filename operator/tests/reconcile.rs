@@ -7,6 +7,7 @@ mod bench;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use fraudops_crds::{
     FraudModel,
     cert_manager::Certificate,
@@ -16,7 +17,7 @@ use fraudops_crds::{
 use k8s_openapi::api::{
     apps::v1::Deployment,
     autoscaling::v2::HorizontalPodAutoscaler,
-    core::v1::{ResourceQuota, Service, ServiceAccount},
+    core::v1::{ResourceQuota, Secret, Service, ServiceAccount},
     networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
 };
@@ -247,6 +248,48 @@ async fn a_lost_status_is_found_again_in_the_objects() -> Result<()> {
     let status = bench.wait_status("card-fraud", |s| s.candidate.is_some()).await?;
     assert_eq!(status.stable.map(|s| s.version).as_deref(), Some("1"));
     assert_eq!(bench.routed("card-fraud").await?, [first]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_key_of_receipts_is_made_once_and_never_where_the_user_names_a_secret() -> Result<()> {
+    let bench = Bench::start().await?;
+    bench.serving("card-fraud", "1").await?;
+    let secrets = bench.api::<Secret>();
+    let made = secrets.get("card-fraud-receipt-keys").await?;
+    let keys: Vec<Vec<u8>> = made
+        .data
+        .iter()
+        .flatten()
+        .map(|(_, key)| STANDARD.decode(&key.0))
+        .collect::<Result<_, _>>()?;
+    assert_eq!(keys.iter().map(Vec::len).collect::<Vec<_>>(), [32]);
+    ensure!(
+        made.owner_references()
+            .iter()
+            .any(|owner| owner.name == "card-fraud")
+    );
+    bench.set_version("card-fraud", "2").await?;
+    bench.deployment("card-fraud", "2").await?;
+    let later = secrets.get("card-fraud-receipt-keys").await?;
+    assert_eq!(later.resource_version(), made.resource_version());
+
+    let mut own = model("own-keys", "1");
+    own["spec"]["receipts"] = json!({ "keySecretRef": { "name": "mine" } });
+    bench.create(own).await?;
+    let name = bench.deployment("own-keys", "1").await?;
+    ensure!(secrets.get_opt("own-keys-receipt-keys").await?.is_none());
+    let pod = bench
+        .api::<Deployment>()
+        .get(&name)
+        .await?
+        .spec
+        .unwrap_or_default()
+        .template
+        .spec;
+    let mounted = pod.into_iter().flat_map(|pod| pod.volumes.unwrap_or_default());
+    let names: Vec<_> = mounted.filter_map(|volume| volume.secret?.secret_name).collect();
+    assert_eq!(names, ["mine"]);
     Ok(())
 }
 

@@ -4,6 +4,8 @@
 //!   them knows HTTP.
 //! - `model` turns a file into engines: it is looked into before ONNX Runtime sees it, compared with the request schema,
 //!   replayed and warmed up. Until that is done the process answers 503 and says why.
+//! - `receipt` seals what was scored into the answer, `feedback` takes it back with a label, `idempotency` answers a
+//!   transaction that is sent again as it was answered first.
 //! - `http` is the transport: one thread, one runtime, one listener and one engine for each core.
 //! - `serve`, `check` and `model::artifact` are the three commands.
 
@@ -11,10 +13,14 @@ pub mod check;
 pub mod config;
 pub mod decision;
 pub mod engine;
+pub mod exposition;
 pub mod features;
+pub mod feedback;
 pub mod http;
+pub mod idempotency;
 pub mod metrics;
 pub mod model;
+pub mod receipt;
 pub mod serve;
 pub mod state;
 pub mod telemetry;

@@ -7,7 +7,7 @@ use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
         core::v1::{
-            Capabilities, Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction, KeyToPath,
+            Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, HTTPGetAction, KeyToPath,
             PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile,
             SecretVolumeSource, SecurityContext, TopologySpreadConstraint, Volume, VolumeMount,
         },
@@ -25,6 +25,8 @@ use crate::reconcile::validate::{ValidModel, pinned_digest};
 const MODEL_DIR: &str = "/model";
 const MODEL_FILE: &str = "/model/model.onnx";
 const REGISTRY_DIR: &str = "/etc/fraudops/registry";
+const RECEIPT_KEYS_DIR: &str = "/etc/fraudops/receipt-keys";
+const REDIS_DIR: &str = "/etc/fraudops/redis";
 /// The user of the image; distroless calls it nonroot.
 const USER: i64 = 65532;
 /// Longer than the scorer's own --shutdown-timeout (25 s), so that it ends by itself.
@@ -161,12 +163,39 @@ fn serve(model: &ValidModel, version: &ModelVersion) -> Container {
             port(meta::SCORER_PORT, 8080),
             port(meta::METRICS_PORT, 8010),
         ]),
-        volume_mounts: Some(vec![mount("model", MODEL_DIR, true)]),
+        env: non_empty(&serving_env(model)),
+        volume_mounts: Some(serving_mounts(model)),
         startup_probe: Some(probe("/readyz", 1, 300)),
         readiness_probe: Some(probe("/readyz", 2, 2)),
         liveness_probe: Some(probe("/livez", 10, 3)),
         ..base(model)
     }
+}
+
+/// The spec's environment, and where the mounted Secrets are.
+fn serving_env(model: &ValidModel) -> Vec<EnvVar> {
+    let ours = |name: &str, value: &str| EnvVar {
+        name: name.into(),
+        value: Some(value.into()),
+        value_from: None,
+    };
+    let mut env = model.scorer.env.clone();
+    env.push(ours("FRAUDOPS_RECEIPT_KEYS", RECEIPT_KEYS_DIR));
+    if model.idempotency.redis.is_some() {
+        env.push(ours("FRAUDOPS_REDIS", REDIS_DIR));
+    }
+    env
+}
+
+fn serving_mounts(model: &ValidModel) -> Vec<VolumeMount> {
+    let mut mounts = vec![
+        mount("model", MODEL_DIR, true),
+        mount("receipt-keys", RECEIPT_KEYS_DIR, true),
+    ];
+    if model.idempotency.redis.is_some() {
+        mounts.push(mount("redis", REDIS_DIR, true));
+    }
+    mounts
 }
 
 /// What both containers share.
@@ -244,6 +273,15 @@ fn volumes(model: &ValidModel) -> Vec<Volume> {
         }),
         ..Volume::default()
     }];
+    let keys = model.receipts.key_secret_ref.as_ref();
+    let keys = keys.map_or_else(
+        || meta::receipt_keys_name(&model.name),
+        |secret| secret.name.clone(),
+    );
+    volumes.push(secret_volume("receipt-keys", keys));
+    if let Some(redis) = &model.idempotency.redis {
+        volumes.push(secret_volume("redis", redis.secret_ref.name.clone()));
+    }
     for (i, secret) in model.scorer.image_pull_secrets.iter().enumerate() {
         volumes.push(Volume {
             name: format!("registry-{i}"),
@@ -262,6 +300,19 @@ fn volumes(model: &ValidModel) -> Vec<Volume> {
         });
     }
     volumes
+}
+
+/// A Secret that must be there: a pod without it does not start.
+fn secret_volume(name: &str, secret: String) -> Volume {
+    Volume {
+        name: name.into(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(secret),
+            default_mode: Some(0o440),
+            ..SecretVolumeSource::default()
+        }),
+        ..Volume::default()
+    }
 }
 
 fn spread(model: &ValidModel, version: &ModelVersion) -> Vec<TopologySpreadConstraint> {

@@ -39,6 +39,11 @@ pub fn secret_name(model: &str) -> String {
     format!("{model}-tls")
 }
 
+/// Name of the Secret with the keys of receipts that the operator makes.
+pub fn receipt_keys_name(model: &str) -> String {
+    format!("{model}-receipt-keys")
+}
+
 /// Labels that select the pods of one version; they never change for it.
 pub fn selector(model: &str, hash: &str) -> BTreeMap<String, String> {
     BTreeMap::from([

@@ -1,4 +1,4 @@
-//! The NetworkPolicy of the pods: in on the two ports, out only to DNS, the model's store and telemetry.
+//! The NetworkPolicy of the pods: in on the two ports, out only to DNS, the model's store, Redis and telemetry.
 
 use k8s_openapi::{
     api::networking::v1::{
@@ -34,6 +34,7 @@ pub(super) fn build(model: &ValidModel) -> NetworkPolicy {
 fn egress_ports(model: &ValidModel) -> Vec<NetworkPolicyPort> {
     let mut tcp = vec![53, 443];
     tcp.extend(port_of(&model.wanted.uri));
+    tcp.extend(model.idempotency.redis.as_ref().map(|redis| redis.port));
     for variable in model
         .scorer
         .env

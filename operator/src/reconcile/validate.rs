@@ -3,7 +3,9 @@
 //! The API server has already refused what the admission rules name; these checks guard what would be dangerous if a
 //! rule were missing there: names, and text that goes into a rule of Traefik's.
 
-use fraudops_crds::fraud_model::{Decision, FraudModel, Ingress, MAX_NAME, Model, ModelVersion, Scorer};
+use fraudops_crds::fraud_model::{
+    Decision, FraudModel, Idempotency, Ingress, MAX_NAME, Model, ModelVersion, Receipts, Scorer,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 use sha2::{Digest, Sha256};
@@ -31,6 +33,10 @@ pub struct ValidModel {
     pub wanted: ModelVersion,
     /// Thresholds.
     pub decision: Decision,
+    /// Keys of receipts.
+    pub receipts: Receipts,
+    /// Answers to transactions that are sent again.
+    pub idempotency: Idempotency,
     /// Pods.
     pub scorer: Scorer,
     /// Image of the scorer.
@@ -105,6 +111,8 @@ pub fn validate(model: &FraudModel, defaults: &Defaults) -> Result<ValidModel, I
         owner,
         wanted: version_of(&spec.model)?,
         decision: spec.decision.clone(),
+        receipts: spec.receipts.clone(),
+        idempotency: spec.idempotency.clone(),
         scorer: spec.scorer.clone(),
         image,
         ingress: spec.ingress.clone(),
