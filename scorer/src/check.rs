@@ -56,6 +56,8 @@ fn facts(file: &Path, model: &Verified, loaded: &Loaded) -> Value {
         "inputs": values(&outline.inputs),
         "outputs": values(&outline.outputs),
         "probability": {"tensor": metadata.output.tensor, "column": metadata.output.column},
+        "engine": loaded.kind.as_str(),
+        "engineReason": loaded.why,
         "features": metadata.features.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(),
         "thresholds": metadata.thresholds.map(|t| json!({"review": t.review(), "block": t.block()})),
         "metrics": metadata.metrics,
@@ -95,6 +97,10 @@ fn text(facts: &Value) -> String {
     row(
         "probability",
         format!("{}[{}]", plain(&probability["tensor"]), probability["column"]),
+    );
+    row(
+        "engine",
+        format!("{}: {}", plain(&facts["engine"]), plain(&facts["engineReason"])),
     );
     let features = facts["features"].as_array().cloned().unwrap_or_default();
     let features: Vec<_> = features.iter().map(&plain).collect();

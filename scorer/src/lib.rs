@@ -1,7 +1,7 @@
 //! The scorer: fetches an ONNX fraud model, verifies it, and answers predictions.
 //!
-//! - `features` turns a request into a tensor row, `engine` scores rows, `decision` turns a score into a decision: none of
-//!   them knows HTTP.
+//! - `features` turns a request into a tensor row, `engine` scores rows, `decision` turns a score into a decision, `reasons`
+//!   explains it: none of them knows HTTP.
 //! - `model` turns a file into engines: it is looked into before ONNX Runtime sees it, compared with the request schema,
 //!   replayed and warmed up. Until that is done the process answers 503 and says why.
 //! - `receipt` seals what was scored into the answer, `feedback` takes it back with a label, `idempotency` answers a
@@ -21,6 +21,7 @@ pub mod idempotency;
 pub mod metrics;
 pub mod model;
 pub mod receipt;
+pub mod reasons;
 pub mod serve;
 pub mod state;
 pub mod telemetry;

@@ -5,14 +5,20 @@ mod golden;
 mod inspect;
 mod load;
 mod metadata;
+mod profile;
+mod select;
 mod session;
-mod wire;
+pub mod trial;
+pub(crate) mod wire;
 
 pub use golden::{Golden, MAX_DIFFERENCE, decimal};
+pub(crate) use inspect::{Aggregate, Links, Mode, NOWHERE, Node, Transform, Trees};
 pub use inspect::{Outline, Tensor, ValueType, inspect};
-pub use load::{Loaded, MAX_FILE_BYTES, Verified, load, verify};
-pub use metadata::Metadata;
-pub use session::{OnnxEngine, Runtime};
+pub use load::{Loaded, MAX_FILE_BYTES, Verified, load, load_as, load_onnx, load_tree, verify};
+pub use metadata::{Feature, Metadata};
+pub use profile::{Deciles, Profile};
+pub use select::{ModelEngine, Selected, Wanted, select};
+pub use session::{OnnxEngine, Runtime, Shape};
 
 use std::fmt;
 
@@ -39,11 +45,40 @@ pub enum Reason {
     GoldenMismatch,
     /// ONNX Runtime's library is missing or does not work.
     RuntimeUnavailable,
+    /// The engine that was asked for cannot serve the model.
+    EngineUnsupported,
+    /// The process that tried the model out crashed.
+    TrialCrashed,
+    /// The process that tried the model out did not come to an end.
+    TrialTimeout,
     /// The process is shutting down.
     Draining,
 }
 
 impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 14] = [
+        Self::Loading,
+        Self::ModelUnreadable,
+        Self::NotOnnx,
+        Self::MetadataMissing,
+        Self::MetadataInvalid,
+        Self::UnsupportedInputs,
+        Self::UnsupportedOutputs,
+        Self::FeatureMismatch,
+        Self::GoldenMismatch,
+        Self::RuntimeUnavailable,
+        Self::EngineUnsupported,
+        Self::TrialCrashed,
+        Self::TrialTimeout,
+        Self::Draining,
+    ];
+
+    /// The reason of a CamelCase name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+    }
+
     /// The CamelCase name.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -57,6 +92,9 @@ impl Reason {
             Self::FeatureMismatch => "FeatureMismatch",
             Self::GoldenMismatch => "GoldenMismatch",
             Self::RuntimeUnavailable => "RuntimeUnavailable",
+            Self::EngineUnsupported => "EngineUnsupported",
+            Self::TrialCrashed => "TrialCrashed",
+            Self::TrialTimeout => "TrialTimeout",
             Self::Draining => "Draining",
         }
     }

@@ -71,6 +71,11 @@ impl Golden {
         Ok(golden)
     }
 
+    /// The rows, one after the other, without what they should score.
+    pub fn rows(&self) -> &[f32] {
+        &self.rows
+    }
+
     /// Features of a row.
     pub fn width(&self) -> usize {
         self.width

@@ -1,13 +1,21 @@
 //! A look into the ONNX file before ONNX Runtime sees a byte of it.
 //!
 //! Reads what the scorer must know (inputs, outputs, metadata), and refuses what a fraud model has no use for and what has
-//! been used against ONNX runtimes: data outside the file, operators of foreign domains, functions, training graphs,
-//! absurd sizes and nesting. What remains is still untrusted; it is only the kind of file that a trainer writes.
+//! been used against ONNX runtimes: data outside the file, operators of foreign domains and such that no trainer needs,
+//! functions, training graphs, absurd sizes and nesting, and trees whose ids lead astray. What remains is still untrusted;
+//! it is only the kind of file that a trainer writes.
 
 mod graph;
+mod links;
+mod node;
+mod operators;
 mod tensor;
+mod trees;
 mod types;
 
+pub(crate) use links::{Links, NOWHERE};
+pub(crate) use node::Node;
+pub(crate) use trees::{Aggregate, Mode, Transform, Trees};
 pub use types::{Tensor, ValueType};
 
 use std::collections::BTreeMap;
@@ -36,7 +44,7 @@ pub struct Outline {
 
 /// Why a file is refused.
 #[derive(Debug, thiserror::Error)]
-enum Refusal {
+pub(crate) enum Refusal {
     #[error("the file is no readable ONNX model: {0}")]
     Wire(#[from] WireError),
     #[error("the file is no ONNX model: it has no {0}")]

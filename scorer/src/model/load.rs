@@ -4,9 +4,15 @@ use std::{fs::File, io::Read, path::Path, sync::Arc};
 
 use sha2::{Digest, Sha256};
 
-use super::{Metadata, ModelError, OnnxEngine, Outline, Reason, Runtime, ValueType, inspect, session::Shape};
+use super::{
+    Metadata, ModelEngine, ModelError, OnnxEngine, Outline, Reason, Runtime, Shape, ValueType, inspect,
+    select::{Selected, Wanted, select},
+};
 use crate::{
-    engine::{Engine, MAX_BATCH},
+    engine::{
+        Engine, Kind, MAX_BATCH,
+        tree::{self, TreeEngine},
+    },
     features::Schema,
 };
 
@@ -29,13 +35,18 @@ pub struct Verified {
     pub metadata: Metadata,
     /// What requests to it look like.
     pub schema: Arc<Schema>,
-    shape: Shape,
+    /// What the engines need to know of it.
+    pub shape: Shape,
 }
 
 /// A model that serves: one engine for each thread.
 pub struct Loaded {
     /// The engines, warm.
-    pub engines: Vec<OnnxEngine>,
+    pub engines: Vec<ModelEngine>,
+    /// Which engine they are.
+    pub kind: Kind,
+    /// Why this one.
+    pub why: String,
     /// Largest difference of the golden vectors.
     pub golden_difference: f32,
 }
@@ -74,27 +85,96 @@ pub fn verify(path: &Path) -> Result<Verified, ModelError> {
     })
 }
 
-/// Makes `count` engines, replays the golden vectors on each and warms it up.
+/// Makes `count` engines, replays the golden vectors on each and warms it up. Takes the engine that is fastest.
 pub fn load(runtime: &Runtime, model: &Verified, count: usize) -> Result<Loaded, ModelError> {
-    let mut loaded = Loaded {
-        engines: Vec::with_capacity(count),
-        golden_difference: 0.0,
-    };
-    for _ in 0..count {
-        let mut engine = runtime.engine(&model.bytes, &model.shape)?;
-        engine
-            .settle()
-            .map_err(|error| ModelError::new(Reason::UnsupportedOutputs, error.to_string()))?;
-        let replay = model.metadata.golden.replay(&mut engine);
+    load_as(runtime, model, count, Wanted::default())
+}
+
+/// The same with an engine of one's choice.
+pub fn load_as(
+    runtime: &Runtime,
+    model: &Verified,
+    count: usize,
+    wanted: Wanted,
+) -> Result<Loaded, ModelError> {
+    let mut first = onnx(runtime, model)?;
+    let selected = select(&mut first, model, wanted)?;
+    let (kind, Selected { tree, why }) = (selected.kind(), selected);
+    tracing::info!(engine = kind.as_str(), why, "engine chosen");
+    match tree {
+        Some(tree) => trees(model, &tree, count, why),
+        None => onnx_engines(runtime, model, first, count, why),
+    }
+}
+
+/// Makes `count` engines of ONNX Runtime. For a model for which a trial has found nothing faster.
+pub fn load_onnx(
+    runtime: &Runtime,
+    model: &Verified,
+    count: usize,
+    why: String,
+) -> Result<Loaded, ModelError> {
+    onnx_engines(runtime, model, onnx(runtime, model)?, count, why)
+}
+
+/// Makes `count` tree engines, without ONNX Runtime. For a model that a trial has found to score alike on both.
+pub fn load_tree(model: &Verified, count: usize, why: String) -> Result<Loaded, ModelError> {
+    let tree = tree::native(&model.bytes, &model.shape)
+        .map_err(|unsupported| ModelError::new(Reason::EngineUnsupported, unsupported.to_string()))?;
+    trees(model, &tree, count, why)
+}
+
+fn trees(model: &Verified, tree: &TreeEngine, count: usize, why: String) -> Result<Loaded, ModelError> {
+    let mut engines = Vec::with_capacity(count);
+    engines.resize_with(count, || ModelEngine::Tree(tree.clone()));
+    finish(model, engines, Kind::Tree, why)
+}
+
+fn onnx_engines(
+    runtime: &Runtime,
+    model: &Verified,
+    first: OnnxEngine,
+    count: usize,
+    why: String,
+) -> Result<Loaded, ModelError> {
+    let mut engines = vec![ModelEngine::Onnx(Box::new(first))];
+    for _ in 1..count {
+        engines.push(ModelEngine::Onnx(Box::new(onnx(runtime, model)?)));
+    }
+    finish(model, engines, Kind::OnnxRuntime, why)
+}
+
+fn onnx(runtime: &Runtime, model: &Verified) -> Result<OnnxEngine, ModelError> {
+    let mut engine = runtime.engine(&model.bytes, &model.shape)?;
+    engine
+        .settle()
+        .map_err(|error| ModelError::new(Reason::UnsupportedOutputs, error.to_string()))?;
+    Ok(engine)
+}
+
+/// Replays the golden vectors on each engine and warms it up.
+fn finish(
+    model: &Verified,
+    mut engines: Vec<ModelEngine>,
+    kind: Kind,
+    why: String,
+) -> Result<Loaded, ModelError> {
+    let mut golden_difference = 0.0_f32;
+    for engine in &mut engines {
+        let replay = model.metadata.golden.replay(engine);
         let difference = replay.map_err(|message| {
             let advice = "the file is not what the trainer checked: export and publish it again";
             ModelError::new(Reason::GoldenMismatch, format!("{message}; {advice}"))
         })?;
-        loaded.golden_difference = loaded.golden_difference.max(difference);
-        warm_up(&mut engine, model.shape.width)?;
-        loaded.engines.push(engine);
+        golden_difference = golden_difference.max(difference);
+        warm_up(engine, model.shape.width)?;
     }
-    Ok(loaded)
+    Ok(Loaded {
+        engines,
+        kind,
+        why,
+        golden_difference,
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
@@ -174,7 +254,7 @@ fn output(outline: &Outline, metadata: &Metadata) -> Result<String, ModelError> 
     }
 }
 
-fn warm_up(engine: &mut OnnxEngine, width: usize) -> Result<(), ModelError> {
+fn warm_up(engine: &mut ModelEngine, width: usize) -> Result<(), ModelError> {
     let rows = vec![0.0; width * MAX_BATCH];
     let mut scores = Vec::with_capacity(MAX_BATCH);
     for size in WARM_UP_SIZES {

@@ -147,6 +147,22 @@ impl<'a> Field<'a> {
         }
         Ok(())
     }
+
+    /// The field as a repeated 32-bit float, packed or not: calls `each` for every one.
+    pub fn floats(&self, mut each: impl FnMut(f32)) -> Result<(), WireError> {
+        match self.value {
+            Value::Fixed32(bits) => each(f32::from_bits(bits)),
+            Value::Bytes(bytes) => {
+                let (floats, rest) = bytes.as_chunks::<4>();
+                if !rest.is_empty() {
+                    return Err(WireError::Truncated);
+                }
+                floats.iter().for_each(|four| each(f32::from_le_bytes(*four)));
+            }
+            Value::Varint(_) | Value::Fixed64(_) => return Err(WireError::Type(self.number)),
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -166,6 +182,20 @@ mod tests {
         let mut packed = Vec::new();
         fields[2].integers(|n| packed.push(n)).unwrap();
         assert_eq!(packed, [1, 150]);
+    }
+
+    #[test]
+    fn floats_are_read_packed_or_one_by_one() {
+        let bytes = [
+            0x0d, 0, 0, 0x80, 0x3f, 0x12, 8, 0, 0, 0, 0x40, 0, 0, 0x40, 0x40, 0x1a, 3, 0, 0, 0,
+        ];
+        let fields: Vec<_> = Fields::of(&bytes).map(Result::unwrap).collect();
+        let mut floats = Vec::new();
+        for field in &fields[..2] {
+            field.floats(|f| floats.push(f)).unwrap();
+        }
+        assert_eq!(floats, [1.0, 2.0, 3.0]);
+        assert_eq!(fields[2].floats(|_| {}), Err(WireError::Truncated));
     }
 
     #[test]

@@ -6,6 +6,12 @@ use crate::model::wire::Fields;
 /// Elements that one tensor may have.
 const MAX_ELEMENTS: i64 = 1 << 28;
 
+/// Elements of a sparse tensor with its zeros, which are all allocated when it is loaded.
+const MAX_SPARSE_ELEMENTS: i64 = 1 << 24;
+
+/// The smallest elements are of four bits: no tensor has more of them for each byte of the file.
+const MAX_ELEMENTS_PER_BYTE: usize = 2;
+
 /// A marker that ONNX Runtime takes for an address in memory.
 const MEMORY_MARKER: &str = "ORT_MEM_ADDR";
 
@@ -37,7 +43,8 @@ pub fn check(bytes: &[u8]) -> Result<&str, Refusal> {
         ));
     }
     match elements {
-        Some(0..=MAX_ELEMENTS) => Ok(name),
+        Some(0..=1) => Ok(name),
+        Some(count @ 2..=MAX_ELEMENTS) if count as usize <= MAX_ELEMENTS_PER_BYTE * bytes.len() => Ok(name),
         _ => refuse(format!("tensor `{}` has an impossible size", clip(name))),
     }
 }
@@ -56,7 +63,7 @@ pub fn check_sparse(bytes: &[u8]) -> Result<(), Refusal> {
         }
     }
     match elements {
-        Some(0..=MAX_ELEMENTS) => Ok(()),
+        Some(0..=MAX_SPARSE_ELEMENTS) => Ok(()),
         _ => refuse("a sparse tensor has an impossible size"),
     }
 }

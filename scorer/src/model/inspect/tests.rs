@@ -123,7 +123,7 @@ fn absurd_nesting_and_sizes_are_refused() {
         graph = node(&field(6, &graph));
     }
     assert!(message(&model(&graph)).contains("nested deeper"));
-    let nodes = field(1, &[]).repeat(MAX_TEST_NODES);
+    let nodes = field(1, &field(4, b"Identity")).repeat(MAX_TEST_NODES);
     assert!(message(&model(&nodes)).contains("nodes"));
     let overflow = field(
         1,
@@ -136,12 +136,58 @@ fn absurd_nesting_and_sizes_are_refused() {
     assert!(message(&model(&field(5, &negative))).contains("impossible size"));
 }
 
+#[test]
+fn operators_that_no_fraud_model_needs_are_refused() {
+    for operator in ["Loop", "If", "RandomNormal", "Rm -rf", ""] {
+        let message = message(&model(&field(1, &field(4, operator.as_bytes()))));
+        assert!(message.contains(&format!("operator `{operator}`")), "{message}");
+    }
+    let scaler_without_its_domain = model(&field(1, &field(4, b"Scaler")));
+    assert!(message(&scaler_without_its_domain).contains("Scaler"));
+    let known = [field(4, b"Scaler"), field(7, b"ai.onnx.ml")].concat();
+    assert!(inspect(&model(&field(1, &known))).is_ok());
+}
+
+#[test]
+fn a_tensor_with_more_elements_than_the_file_has_bytes_is_refused() {
+    let million = field(1, &[0xc0, 0x84, 0x3d]);
+    assert!(message(&model(&field(5, &million))).contains("impossible size"));
+    let thousand = [field(1, &[0xe8, 0x07]), field(9, &[0; 4000])].concat();
+    assert!(inspect(&model(&field(5, &thousand))).is_ok());
+    let sparse = [field(3, &[0x80, 0x80, 0x80, 0x20])].concat();
+    assert!(message(&model(&field(15, &sparse))).contains("sparse"));
+}
+
 const MAX_TEST_NODES: usize = 1_000_001;
 
 #[test]
 fn the_default_domain_may_be_imported_twice() {
     let twice = [model(&[]), field(8, &[]), field(8, &[])].concat();
     assert!(inspect(&twice).is_ok(), "some exporters write it twice");
+}
+
+const QUICKSTART: &[u8] = include_bytes!("../../../../examples/quickstart/model/card-fraud-2026.11.1.onnx");
+
+#[test]
+fn real_models_pass() {
+    for bytes in [TINY, QUICKSTART] {
+        assert!(inspect(bytes).is_ok());
+    }
+}
+
+/// What the tree engine makes of bytes that pass the inspection: it reads them too, and must not panic either.
+fn grow(bytes: &[u8]) {
+    if inspect(bytes).is_ok() {
+        let shape = crate::model::Shape {
+            input: "features".into(),
+            width: 15,
+            output: "probabilities".into(),
+            column: 1,
+        };
+        if let Ok(mut engine) = crate::engine::tree::native(bytes, &shape) {
+            let _ = crate::engine::Engine::score(&mut engine, &[0.0; 15], &mut Vec::new());
+        }
+    }
 }
 
 proptest! {
@@ -154,6 +200,28 @@ proptest! {
     fn no_damage_makes_it_panic(at in 0..TINY.len(), byte in any::<u8>()) {
         let mut bytes = TINY.to_vec();
         bytes[at] = byte;
-        let _ = inspect(&bytes);
+        grow(&bytes);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_flipped_bits_of_a_real_model_make_it_panic_or_hang(
+        flips in proptest::collection::vec((0..QUICKSTART.len(), 0..8_u8), 1..8)
+    ) {
+        let mut bytes = QUICKSTART.to_vec();
+        for (at, bit) in flips {
+            bytes[at] ^= 1 << bit;
+        }
+        grow(&bytes);
+    }
+
+    #[test]
+    fn no_missing_bytes_of_a_real_model_make_it_panic_or_hang(at in 0..QUICKSTART.len(), length in 1..64_usize) {
+        let mut bytes = QUICKSTART.to_vec();
+        bytes.drain(at..(at + length).min(QUICKSTART.len()));
+        grow(&bytes);
     }
 }

@@ -1,0 +1,27 @@
+//! Two models on the same payments: the one that answers, and its companion.
+//!
+//! The companion scores rows after their answers are on the way, on the same thread, in slices of two milliseconds. It
+//! is the first to yield: under load, when it is slow and when it fails its pairs are dropped and counted, and no answer
+//! waits for it. `Control` switches it on, off or to a sample while the process runs; off costs one load of an atomic for
+//! each batch. What pairs and features amount to is counted by `PairCounters`.
+
+mod bins;
+mod control;
+mod counters;
+mod text;
+
+use std::sync::Arc;
+
+pub use bins::{BINS, FeatureBins};
+pub use control::{Control, EVERY_ROW};
+pub use counters::{Arm, PairCounters, Recorder, SCORE_BINS, Totals};
+
+use super::Engine;
+
+/// A second model for one thread. An engine of another width than the first is never asked.
+pub struct Companion {
+    /// Scores the rows again.
+    pub engine: Box<dyn Engine>,
+    /// Says which of them.
+    pub control: Arc<Control>,
+}
