@@ -5,11 +5,14 @@
 //! - `model` turns a file into engines: it is looked into before ONNX Runtime sees it, compared with the request schema,
 //!   replayed and warmed up. Until that is done the process answers 503 and says why.
 //! - `http` is the transport: one thread, one runtime, one listener and one engine for each core.
+//! - `access` says who may call, `metrics`, `telemetry` and `decision_log` what has happened. None of them waits for anybody.
 //! - `serve`, `check` and `model::artifact` are the three commands.
 
+pub mod access;
 pub mod check;
 pub mod config;
 pub mod decision;
+pub mod decision_log;
 pub mod engine;
 pub mod features;
 pub mod http;
