@@ -7,11 +7,14 @@
 //! - `receipt` seals what was scored into the answer, `feedback` takes it back with a label, `idempotency` answers a
 //!   transaction that is sent again as it was answered first.
 //! - `http` is the transport: one thread, one runtime, one listener and one engine for each core.
+//! - `access` says who may call, `metrics`, `telemetry` and `decision_log` what has happened. None of them waits for anybody.
 //! - `serve`, `check` and `model::artifact` are the three commands.
 
+pub mod access;
 pub mod check;
 pub mod config;
 pub mod decision;
+pub mod decision_log;
 pub mod engine;
 pub mod exposition;
 pub mod features;

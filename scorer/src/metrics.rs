@@ -1,21 +1,32 @@
 //! Counters of the scorer: one shard of atomics for each serving thread, merged when somebody scrapes.
+//!
+//! Other modules keep counters of their own and register them as `Collect`.
 
+mod answered;
+mod exemplar;
+mod exposition;
+mod families;
 mod histogram;
+mod negotiate;
+mod process;
 mod shard;
-mod text;
 
 use std::{
+    fmt,
     sync::{
-        Arc, OnceLock,
+        Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-pub use histogram::{DURATION_BOUNDS, Histogram, SCORE_BOUNDS};
+pub use answered::{Answered, Imputation, ModelFailure, Scored, Source};
+pub use exemplar::Exemplar;
+pub use exposition::{Buckets, Collect, Counter, Exposition, Format, Gauge, Histograms, Labels, Number};
+pub use histogram::{DURATION_BOUNDS, Histogram, SCORE_BOUNDS, Totals as HistogramTotals};
 pub use shard::{RequestError, Shard};
 
-/// What is known about the served model, for `fraud_model_info`.
+/// What is known about the served model: its version goes on every series, the rest into `fraudops_scorer_model_info`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelLabels {
     /// Version as the manifest says it.
@@ -27,12 +38,13 @@ pub struct ModelLabels {
 }
 
 /// All counters of the process. Every series exists from the start, at zero.
-#[derive(Debug)]
 pub struct Metrics {
     shards: Vec<Arc<Shard>>,
     open: AtomicUsize,
-    model: OnceLock<ModelLabels>,
-    load_time: OnceLock<Duration>,
+    name: RwLock<Option<String>>,
+    model: RwLock<Option<(ModelLabels, Duration)>>,
+    features: OnceLock<Vec<String>>,
+    others: RwLock<Vec<Arc<dyn Collect>>>,
     started: SystemTime,
 }
 
@@ -42,8 +54,10 @@ impl Metrics {
         Self {
             shards: (0..workers).map(|_| Arc::default()).collect(),
             open: AtomicUsize::new(0),
-            model: OnceLock::new(),
-            load_time: OnceLock::new(),
+            name: RwLock::default(),
+            model: RwLock::default(),
+            features: OnceLock::new(),
+            others: RwLock::default(),
             started: SystemTime::now(),
         }
     }
@@ -53,10 +67,31 @@ impl Metrics {
         Arc::clone(&self.shards[worker % self.shards.len()])
     }
 
-    /// Says which model is served, and how long it took to load; the first call counts.
+    /// Shows the families of another module too, after ours.
+    pub fn register(&self, other: Arc<dyn Collect>) {
+        self.others
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(other);
+    }
+
+    /// What people call the model: label `model` of every series but those of the process.
+    pub fn set_model_name(&self, name: &str) {
+        *self.name.write().unwrap_or_else(PoisonError::into_inner) = Some(name.to_owned());
+    }
+
+    /// Says which model is served, and how long it took to load.
     pub fn set_model(&self, model: ModelLabels, load_time: Duration) {
-        let _ = self.model.set(model);
-        let _ = self.load_time.set(load_time);
+        *self.model.write().unwrap_or_else(PoisonError::into_inner) = Some((model, load_time));
+    }
+
+    /// Says what the model's features are, by column: there is one counter for each. The first call counts: a model
+    /// that takes the place of another has the same features.
+    pub fn set_features(&self, features: Vec<String>) {
+        let features = self.features.get_or_init(|| features);
+        for shard in &self.shards {
+            shard.make_room(features.len());
+        }
     }
 
     /// Counts a connection in, unless `limit` are open already.
@@ -77,81 +112,60 @@ impl Metrics {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// The exposition in Prometheus' text format.
-    pub fn render(&self, ready: bool) -> String {
+    /// Everything, merged over the threads.
+    pub fn expose(&self, format: Format, ready: bool) -> String {
+        let started = self.started.duration_since(UNIX_EPOCH).unwrap_or_default();
+        // Milliseconds are what the formats' readers keep.
+        let started = started.as_millis() as f64 / 1e3;
+        let mut out = Exposition::new(format, started);
+        process::collect(&mut out, started);
+        let help = "Version of this program.";
+        out.info(
+            "fraudops_scorer_build",
+            help,
+            &[("version", env!("CARGO_PKG_VERSION"))],
+        );
+        self.expose_shards(&mut out, ready);
+        for other in &*self.others.read().unwrap_or_else(PoisonError::into_inner) {
+            other.collect(&mut out);
+        }
+        out.finish()
+    }
+
+    fn expose_shards(&self, out: &mut Exposition, ready: bool) {
         let mut total = shard::Totals::default();
         for shard in &self.shards {
             total.add(shard);
         }
-        let started = self
-            .started
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs_f64();
-        text::render(&text::Scrape {
+        let name = self.name.read().unwrap_or_else(PoisonError::into_inner);
+        let model = self.model.read().unwrap_or_else(PoisonError::into_inner);
+        let mut labels = Vec::new();
+        labels.extend(name.as_deref().map(|name| ("model", name)));
+        labels.extend(
+            model
+                .as_ref()
+                .map(|(model, _)| ("version", model.version.as_str())),
+        );
+        out.label_all(&labels);
+        let scrape = families::Scrape {
             total: &total,
             ready,
             open: self.open(),
-            model: self.model.get(),
-            load_time: self.load_time.get().copied(),
-            started,
-        })
+            model: model.as_ref().map(|(labels, _)| labels),
+            load_seconds: model.as_ref().map(|(_, took)| took.as_secs_f64()),
+            features: self.features.get().map_or(&[], Vec::as_slice),
+        };
+        families::collect(out, &scrape);
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics")
+            .field("shards", &self.shards.len())
+            .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::decision::Decision;
-
-    #[test]
-    fn all_series_exist_at_zero_and_shards_are_merged() {
-        let metrics = Metrics::new(2);
-        let before = metrics.render(false);
-        for line in [
-            "fraud_decisions_total{decision=\"block\"} 0",
-            "fraud_predictions_total{is_fraud=\"true\"} 0",
-            "predictions_total{is_fraud=\"false\"} 0",
-            "fraud_prediction_duration_seconds_bucket{le=\"0.00025\"} 0",
-            "fraud_score_bucket{le=\"0.001\"} 0",
-            "fraud_request_errors_total{kind=\"too_large\"} 0",
-            "fraud_model_errors_total 0",
-            "fraud_panics_total 0",
-            "fraud_ready 0",
-        ] {
-            assert!(
-                before.lines().any(|l| l == line),
-                "{line} is missing in\n{before}"
-            );
-        }
-        for worker in 0..2 {
-            metrics
-                .shard(worker)
-                .answered(Decision::Block, Some(0.7), Duration::from_millis(3));
-        }
-        let after = metrics.render(true);
-        for line in [
-            "fraud_decisions_total{decision=\"block\"} 2",
-            "fraud_predictions_total{is_fraud=\"true\"} 2",
-            "fraud_prediction_duration_seconds_bucket{le=\"0.0025\"} 0",
-            "fraud_prediction_duration_seconds_bucket{le=\"0.005\"} 2",
-            "fraud_prediction_duration_seconds_sum 0.006",
-            "fraud_score_bucket{le=\"0.5\"} 0",
-            "fraud_score_bucket{le=\"0.8\"} 2",
-            "fraud_score_bucket{le=\"+Inf\"} 2",
-            "fraud_ready 1",
-        ] {
-            assert!(after.lines().any(|l| l == line), "{line} is missing in\n{after}");
-        }
-    }
-
-    #[test]
-    fn the_connection_limit_holds() {
-        let metrics = Metrics::new(1);
-        assert!(metrics.try_open(2) && metrics.try_open(2));
-        assert!(!metrics.try_open(2));
-        metrics.close();
-        assert!(metrics.try_open(2));
-        assert_eq!(metrics.open(), 2);
-    }
-}
+mod tests;

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use axum::{
     Json, Router,
     extract::State as Shared,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
 use serde_json::{Value, json};
 
-use crate::state::{Readiness, State};
+use crate::{
+    metrics::Format,
+    state::{Readiness, State},
+};
 
 /// Routes of the serving port, next to `/predict`.
 pub fn public_routes(state: Arc<State>) -> Router {
@@ -72,12 +75,15 @@ async fn model(Shared(state): Shared<Arc<State>>) -> Response {
     }
 }
 
-async fn metrics(Shared(state): Shared<Arc<State>>) -> impl IntoResponse {
-    let page = state.metrics().render(state.is_ready());
-    (
-        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
-        page,
-    )
+async fn metrics(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> impl IntoResponse {
+    let accept = headers.get_all(header::ACCEPT).iter();
+    let format = Format::accepted(accept.filter_map(|value| value.to_str().ok()));
+    let page = state.metrics().expose(format, state.is_ready());
+    let about = [
+        (header::CONTENT_TYPE, format.content_type()),
+        (header::VARY, "accept"),
+    ];
+    (about, page)
 }
 
 async fn not_found() -> Response {

@@ -1,14 +1,21 @@
 //! What one serving thread counts.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::Duration,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, SystemTime},
 };
 
-use super::histogram::{self, DURATION_BOUNDS, Histogram, SCORE_BOUNDS};
+use super::{
+    Answered, Exemplar, Imputation, ModelFailure, Source,
+    exemplar::{Slot, keep_latest},
+    histogram::{self, BINS, DURATION_BOUNDS, Histogram, SCORE_BOUNDS},
+};
 use crate::decision::Decision;
 
-/// Why a request got no prediction: label `kind` of `fraud_request_errors_total`.
+/// Why a request got no prediction: label `kind` of `fraudops_scorer_request_errors_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestError {
     /// The body is not JSON.
@@ -66,17 +73,24 @@ impl RequestError {
 #[repr(align(128))]
 pub struct Shard {
     requests: AtomicU64,
-    decisions: [AtomicU64; 3],
+    decisions: [[AtomicU64; Source::ALL.len()]; Decision::ALL.len()],
     errors: [AtomicU64; RequestError::ALL.len()],
     duration: Histogram,
     score: Histogram,
-    model_errors: AtomicU64,
+    model_errors: [AtomicU64; ModelFailure::ALL.len()],
+    exposures: AtomicU64,
     panics: AtomicU64,
+    card_numbers: AtomicU64,
+    shadowed: AtomicU64,
     accepted: AtomicU64,
     refused: AtomicU64,
     timed_out: AtomicU64,
     batches: AtomicU64,
     rows: AtomicU64,
+    /// By feature, and within a feature by kind; there once the features are known.
+    imputed: OnceLock<Box<[AtomicU64]>>,
+    traced_decisions: [Slot; Decision::ALL.len()],
+    traced_durations: [Slot; BINS],
 }
 
 impl Shard {
@@ -87,19 +101,82 @@ impl Shard {
 
     /// A prediction was answered; without a score the model failed and the policy decided.
     pub fn answered(&self, decision: Decision, score: Option<f32>, took: Duration) {
-        self.decisions[decision as usize].fetch_add(1, Relaxed);
-        self.duration.observe(&DURATION_BOUNDS, took.as_secs_f64());
-        match score {
-            Some(score) => self.score.observe(&SCORE_BOUNDS, f64::from(score)),
-            None => {
-                self.model_errors.fetch_add(1, Relaxed);
+        self.decided(&Answered {
+            decision,
+            source: if score.is_some() {
+                Source::Model
+            } else {
+                Source::Fallback
+            },
+            scored: Some(score.ok_or(ModelFailure::Engine)),
+            took,
+            trace: None,
+        });
+    }
+
+    /// A transaction was answered.
+    pub fn decided(&self, answered: &Answered) {
+        let &Answered {
+            decision,
+            source,
+            scored,
+            took,
+            trace,
+        } = answered;
+        let took = took.as_secs_f64();
+        self.decisions[decision as usize][source as usize].fetch_add(1, Relaxed);
+        let bin = self.duration.observe(&DURATION_BOUNDS, took);
+        if let Some(scored) = scored {
+            self.exposures.fetch_add(1, Relaxed);
+            match scored {
+                Ok(score) => {
+                    self.score.observe(&SCORE_BOUNDS, f64::from(score));
+                }
+                Err(failure) => {
+                    self.model_errors[failure as usize].fetch_add(1, Relaxed);
+                }
             }
+        }
+        if let Some(trace) = trace {
+            let at = SystemTime::now();
+            let exemplar = |value| Exemplar { trace, value, at };
+            self.traced_durations[bin].put(exemplar(took));
+            self.traced_decisions[decision as usize].put(exemplar(1.0));
         }
     }
 
     /// A request got no prediction.
     pub fn refused_request(&self, error: RequestError) {
         self.errors[error as usize].fetch_add(1, Relaxed);
+    }
+
+    /// A request was refused because something in it looks like a card number.
+    pub fn refused_card_number(&self) {
+        self.card_numbers.fetch_add(1, Relaxed);
+    }
+
+    /// A request was marked as shadow: it is scored and counted, and its answer is not used.
+    pub fn shadowed(&self) {
+        self.shadowed.fetch_add(1, Relaxed);
+    }
+
+    /// A feature was missing, and something stood in for it. Columns that the model does not have are not counted.
+    pub fn imputed(&self, column: usize, kind: Imputation) {
+        let slots = self.imputed.get();
+        if let Some(slot) = slots.and_then(|slots| slots.get(column * Imputation::ALL.len() + kind as usize))
+        {
+            slot.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Makes room for so many features; the first call counts.
+    pub(super) fn make_room(&self, features: usize) {
+        let room = || {
+            (0..features * Imputation::ALL.len())
+                .map(|_| AtomicU64::new(0))
+                .collect()
+        };
+        self.imputed.get_or_init(room);
     }
 
     /// A panic was caught.
@@ -133,17 +210,23 @@ impl Shard {
 #[derive(Clone, Debug, Default)]
 pub struct Totals {
     pub requests: u64,
-    pub decisions: [u64; 3],
+    pub decisions: [[u64; Source::ALL.len()]; Decision::ALL.len()],
     pub errors: [u64; RequestError::ALL.len()],
     pub duration: histogram::Totals,
     pub score: histogram::Totals,
-    pub model_errors: u64,
+    pub model_errors: [u64; ModelFailure::ALL.len()],
+    pub exposures: u64,
     pub panics: u64,
+    pub card_numbers: u64,
+    pub shadowed: u64,
     pub accepted: u64,
     pub refused: u64,
     pub timed_out: u64,
     pub batches: u64,
     pub rows: u64,
+    pub imputed: Vec<u64>,
+    pub traced_decisions: [Option<Exemplar>; Decision::ALL.len()],
+    pub traced_durations: [Option<Exemplar>; BINS],
 }
 
 impl Totals {
@@ -155,25 +238,34 @@ impl Totals {
             duration,
             score,
             model_errors,
+            exposures,
             panics,
+            card_numbers,
+            shadowed,
             accepted,
             refused,
             timed_out,
             batches,
             rows,
+            imputed,
+            traced_decisions,
+            traced_durations,
         } = shard;
-        for (sum, value) in self.decisions.iter_mut().zip(decisions) {
-            *sum += value.load(Relaxed);
-        }
-        for (sum, value) in self.errors.iter_mut().zip(errors) {
-            *sum += value.load(Relaxed);
-        }
+        add_all(self.decisions.as_flattened_mut(), decisions.as_flattened());
+        add_all(&mut self.errors, errors);
+        add_all(&mut self.model_errors, model_errors);
         self.duration.add(duration);
         self.score.add(score);
+        if let Some(imputed) = imputed.get() {
+            self.imputed.resize(imputed.len(), 0);
+            add_all(&mut self.imputed, imputed);
+        }
         for (sum, value) in [
             (&mut self.requests, requests),
-            (&mut self.model_errors, model_errors),
+            (&mut self.exposures, exposures),
             (&mut self.panics, panics),
+            (&mut self.card_numbers, card_numbers),
+            (&mut self.shadowed, shadowed),
             (&mut self.accepted, accepted),
             (&mut self.refused, refused),
             (&mut self.timed_out, timed_out),
@@ -182,6 +274,17 @@ impl Totals {
         ] {
             *sum += value.load(Relaxed);
         }
+        let slots = traced_decisions.iter().chain(traced_durations);
+        let kept = self.traced_decisions.iter_mut().chain(&mut self.traced_durations);
+        for (kept, slot) in kept.zip(slots) {
+            keep_latest(kept, slot.get());
+        }
+    }
+}
+
+fn add_all(sums: &mut [u64], values: &[AtomicU64]) {
+    for (sum, value) in sums.iter_mut().zip(values) {
+        *sum += value.load(Relaxed);
     }
 }
 

@@ -98,14 +98,20 @@ impl Server {
         (text("reason"), text("message"))
     }
 
-    /// The value of one line of /metrics.
+    /// The value of one series of /metrics, its labels `model` and `version` left out; without labels the sum of all.
     pub fn metric(&self, series: &str) -> f64 {
         let page = get(self.admin, "/metrics").body;
-        let line = page
+        let wanted = |found: &str| found == series || found.split('{').next() == Some(series);
+        let values = page
             .lines()
-            .find_map(|l| l.strip_prefix(series)?.strip_prefix(' '));
-        line.and_then(|value| value.parse().ok())
-            .unwrap_or_else(|| panic!("{series} is missing in\n{page}"))
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| {
+                let (found, value) = line.rsplit_once(' ')?;
+                wanted(&without_the_model(found)).then(|| value.parse::<f64>().expect(line))
+            });
+        let values: Vec<_> = values.collect();
+        assert!(!values.is_empty(), "{series} is missing in\n{page}");
+        values.iter().sum()
     }
 
     pub fn signal(&self, name: &str) {
@@ -150,6 +156,28 @@ impl Server {
             .and_then(|kib| kib.parse::<u64>().ok())
             .unwrap()
             / 1024
+    }
+}
+
+/// `name{model="…",version="…",a="b"}` becomes `name{a="b"}`.
+fn without_the_model(series: &str) -> String {
+    let Some((name, labels)) = series.split_once('{') else {
+        return series.to_owned();
+    };
+    let mut rest = labels.trim_end_matches('}');
+    for constant in ["model=\"", "version=\""] {
+        if let Some(after) = rest.strip_prefix(constant) {
+            // Versions in these tests have no quotes in them, but for one that no metric is asked for.
+            rest = after
+                .split_once('"')
+                .map_or("", |(_, rest)| rest)
+                .trim_start_matches(',');
+        }
+    }
+    if rest.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{name}{{{rest}}}")
     }
 }
 

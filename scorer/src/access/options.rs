@@ -1,0 +1,64 @@
+//! Flags about who may call.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Who may call, and how often.
+#[derive(Args, Clone, Debug, Default)]
+#[group(skip)]
+pub struct Options {
+    /// Directory with the tokens of clients: a file for each client, see `fraudops-scorer token`.
+    #[arg(long = "tokens", env = "FRAUDOPS_TOKENS", value_name = "DIR")]
+    pub tokens: Option<PathBuf>,
+    /// Name (DNS or URI) of a client certificate that may call; may be repeated. Others may not.
+    #[arg(
+        long = "allowed-name",
+        env = "FRAUDOPS_ALLOWED_NAMES",
+        value_delimiter = ',',
+        value_name = "SAN"
+    )]
+    pub allowed_names: Vec<String>,
+    /// Requests a second of each client, in this process. Not limited when absent.
+    #[arg(long, env = "FRAUDOPS_RATE_LIMIT", value_parser = rate)]
+    pub rate_limit: Option<f64>,
+    /// Requests that a client may send at once; as many as in a second when absent.
+    #[arg(long, env = "FRAUDOPS_RATE_BURST", requires = "rate_limit", value_parser = clap::value_parser!(u32).range(1..))]
+    pub rate_burst: Option<u32>,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate| (0.01..=1e6).contains(rate));
+    rate.ok_or_else(|| "give requests a second, from 0.01 to 1000000".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn rates_are_checked() {
+        let parse = |arguments: &[&str]| Program::try_parse_from(["program"].iter().chain(arguments));
+        assert_eq!(
+            parse(&["--rate-limit", "50"]).ok().unwrap().options.rate_limit,
+            Some(50.0)
+        );
+        for bad in [
+            &["--rate-limit", "0"][..],
+            &["--rate-limit", "NaN"],
+            &["--rate-limit", "many"],
+            &["--rate-burst", "5"],
+            &["--rate-limit", "5", "--rate-burst", "0"],
+        ] {
+            assert!(parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}
