@@ -17,7 +17,6 @@ use fraudops_scorer::{
         Choice, Engine,
         tree::{native, probe},
     },
-    features::Schema,
     model::{Profile, Runtime, Verified, Wanted, load_as, verify},
 };
 
@@ -28,7 +27,7 @@ const ROUNDS: usize = 5;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = env::args().skip(1);
     let file = arguments.next().ok_or("which model?")?;
-    let model = verify(Path::new(&file), &Schema::card_payment())?;
+    let model = verify(Path::new(&file))?;
     let mut tree = native(&model.bytes, &model.shape);
     let rows = rows(&model);
     if arguments.next().as_deref() == Some("--walk") {

@@ -4,7 +4,9 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::decision::Fallback;
+use crate::{
+    decision::Fallback, decision_log, engine::Choice, model::trial::TrialArgs, receipt::VersionHash,
+};
 
 /// Serves an ONNX fraud model over HTTP.
 #[derive(Debug, Parser)]
@@ -30,6 +32,9 @@ pub enum Command {
     Serve(ServeArgs),
     /// Say what a model file is, or why it cannot be served.
     Check(CheckArgs),
+    /// Try a model out in a process of its own; `serve` runs this.
+    #[command(hide = true)]
+    Trial(TrialArgs),
 }
 
 /// Format of the logs.
@@ -98,6 +103,42 @@ pub struct ServeArgs {
     /// ONNX Runtime's shared library.
     #[arg(long, env = "ORT_DYLIB_PATH")]
     pub onnxruntime: Option<PathBuf>,
+    /// Engine: the tree engine where it gives ONNX Runtime's scores (auto), or always one of them.
+    #[arg(long, env = "FRAUDOPS_ENGINE", value_enum, default_value_t = Choice::Auto)]
+    pub engine: Choice,
+    /// Transactions that may wait for the model on one thread; more are answered 503.
+    #[arg(long, env = "FRAUDOPS_QUEUE", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub queue: u32,
+    /// Name of the FraudModel: receipts of another one are refused.
+    #[arg(long, env = "FRAUDOPS_MODEL_NAME", default_value = "")]
+    pub model_name: String,
+    /// Namespace of the FraudModel.
+    #[arg(long, env = "FRAUDOPS_MODEL_NAMESPACE", default_value = "")]
+    pub model_namespace: String,
+    /// Eight hex digits that name the version in Kubernetes; by default those of the file's SHA-256.
+    #[arg(long, env = "FRAUDOPS_VERSION_HASH")]
+    pub version_hash: Option<VersionHash>,
+    /// Rules and lists, as JSON; the operator fills it in.
+    #[arg(long, env = "FRAUDOPS_POLICY", default_value = "{}", hide_env_values = true)]
+    pub policy: String,
+    /// Folder with one folder for each list that comes from a ConfigMap.
+    #[arg(long, env = "FRAUDOPS_LISTS", default_value = "/etc/fraudops/lists")]
+    pub lists: PathBuf,
+    /// Folder with the keys of receipts; without it answers carry none and /feedback takes none.
+    #[arg(long, env = "FRAUDOPS_RECEIPT_KEYS")]
+    pub receipt_keys: Option<PathBuf>,
+    /// How long the same TRANSACTION_ID gets the same answer; 0s: every request is scored.
+    #[arg(long, env = "FRAUDOPS_IDEMPOTENCY_TTL", default_value = "24h", value_parser = duration_of_a_week)]
+    pub idempotency_ttl: Duration,
+    /// Folder with `url` (and `ca.crt`) of a Redis that shares answers among pods.
+    #[arg(long, env = "FRAUDOPS_REDIS")]
+    pub redis: Option<PathBuf>,
+    /// How long a request waits for Redis.
+    #[arg(long, env = "FRAUDOPS_REDIS_TIMEOUT", default_value = "20ms", value_parser = duration)]
+    pub redis_timeout: Duration,
+    /// The decision log.
+    #[command(flatten)]
+    pub decision_log: decision_log::Options,
 }
 
 /// Arguments of `check`.
@@ -164,12 +205,21 @@ fn block_status(text: &str) -> Result<http::StatusCode, String> {
 
 /// `5s`, `500ms`, `5m`: at least zero, at most a day.
 fn duration(text: &str) -> Result<Duration, String> {
+    duration_up_to(text, 24)
+}
+
+/// The same, at most a week.
+fn duration_of_a_week(text: &str) -> Result<Duration, String> {
+    duration_up_to(text, 168)
+}
+
+fn duration_up_to(text: &str, hours: u64) -> Result<Duration, String> {
     let example = "give a duration such as 5s, 500ms or 5m";
     let parsed: jiff::SignedDuration = text.parse().map_err(|_| example.to_owned())?;
     let parsed =
         Duration::try_from(parsed).map_err(|_| format!("a duration cannot be negative; {example}"))?;
-    if parsed > Duration::from_secs(24 * 3600) {
-        Err("at most 24h".to_owned())
+    if parsed > Duration::from_secs(hours * 3600) {
+        Err(format!("at most {hours}h"))
     } else {
         Ok(parsed)
     }
@@ -219,7 +269,7 @@ mod tests {
     fn every_flag_has_an_environment_variable() {
         for command in Cli::command()
             .get_subcommands()
-            .filter(|c| c.get_name() != "check")
+            .filter(|c| !["check", "trial"].contains(&c.get_name()))
         {
             for argument in command
                 .get_arguments()

@@ -2,6 +2,7 @@
 
 mod answer;
 mod body;
+mod feedback;
 mod health;
 mod io;
 mod predict;
@@ -10,6 +11,5 @@ mod server;
 mod worker;
 
 pub use health::{admin_routes, public_routes};
-pub use predict::{Policy, Serving};
 pub use server::{Body, Gate, Limits, Listening, Site, accept};
 pub use worker::{Install, Worker, run};

@@ -27,6 +27,7 @@ use bytes::Bytes;
 pub use self::redis::{Redis, RedisError, RedisSettings};
 pub use digest::{Digest, DigestKey};
 pub use memory::{Limits, Memory};
+pub use render::Counters;
 
 use self::memory::Found;
 use self::redis::Agreed;

@@ -6,7 +6,7 @@ use clap::Parser;
 use fraudops_scorer::{
     check::check,
     config::{Cli, Command},
-    model::artifact,
+    model::{artifact, trial},
     serve::serve,
     telemetry::start_logs,
 };
@@ -22,6 +22,15 @@ fn main() -> ExitCode {
         Command::Check(arguments) => {
             let (report, servable) = check(&arguments);
             println!("{report}");
+            if servable {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+        Command::Trial(arguments) => {
+            let (line, servable) = trial::run(&arguments);
+            println!("{line}");
             if servable {
                 ExitCode::SUCCESS
             } else {

@@ -43,6 +43,18 @@ pub enum Reason {
     FeatureMismatch,
     /// The model does not give the scores that its trainer saw.
     GoldenMismatch,
+    /// The model fails again and again on what it is asked.
+    ModelFailing,
+    /// The policy of the manifest cannot be read.
+    PolicyInvalid,
+    /// A rule cannot be compiled; the message names it.
+    RuleInvalid,
+    /// A list of the rules cannot be read.
+    ListInvalid,
+    /// The keys of receipts cannot be read.
+    ReceiptKeysInvalid,
+    /// Redis is named and its settings cannot be read.
+    RedisInvalid,
     /// ONNX Runtime's library is missing or does not work.
     RuntimeUnavailable,
     /// The engine that was asked for cannot serve the model.
@@ -91,6 +103,12 @@ impl Reason {
             Self::UnsupportedOutputs => "UnsupportedOutputs",
             Self::FeatureMismatch => "FeatureMismatch",
             Self::GoldenMismatch => "GoldenMismatch",
+            Self::ModelFailing => "ModelFailing",
+            Self::PolicyInvalid => "PolicyInvalid",
+            Self::RuleInvalid => "RuleInvalid",
+            Self::ListInvalid => "ListInvalid",
+            Self::ReceiptKeysInvalid => "ReceiptKeysInvalid",
+            Self::RedisInvalid => "RedisInvalid",
             Self::RuntimeUnavailable => "RuntimeUnavailable",
             Self::EngineUnsupported => "EngineUnsupported",
             Self::TrialCrashed => "TrialCrashed",

@@ -62,7 +62,7 @@ impl fmt::Debug for Receipt<'_> {
 }
 
 /// The eight hex digits that name a version in Kubernetes objects (label `fraudops.dev/version-hash`).
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct VersionHash([u8; 4]);
 
 impl VersionHash {

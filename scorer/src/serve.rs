@@ -1,8 +1,10 @@
 //! The life of the server: bind, load beside the serving threads, serve, drain, leave.
 
 mod prepare;
+mod services;
 
 use std::{
+    cell::OnceCell,
     future::pending,
     io,
     process::ExitCode,
@@ -25,12 +27,16 @@ use tokio::{
 use tower::ServiceExt;
 
 use prepare::{Candidate, prepare};
+use services::Services;
 
 use crate::{
     config::ServeArgs,
+    decision_log::DecisionLog,
+    feedback::Ledger,
     http::{Gate, Install, Limits, Listening, Site, Worker, accept, admin_routes, run},
     metrics::{Metrics, ModelLabels},
     model::{ModelError, Reason},
+    rules::Watch,
     state::State,
     telemetry::{Exporter, Tracing, seed},
 };
@@ -58,6 +64,10 @@ struct Server {
     gate: watch::Sender<Gate>,
     listening: Listening,
     admin: Listening,
+    ledger: Arc<Ledger>,
+    log: DecisionLog,
+    /// Keeps the lists of the rules up to date.
+    lists: OnceCell<Watch>,
 }
 
 /// How a serving thread ended.
@@ -77,6 +87,10 @@ impl Server {
         let metrics = Arc::new(Metrics::new(workers + 1));
         let state = Arc::new(State::new(Arc::clone(&metrics)));
         let gate = watch::Sender::new(Gate::Open);
+        let ledger = Arc::new(Ledger::default());
+        let log = DecisionLog::open(&arguments.decision_log).context("the decision log cannot be opened")?;
+        metrics.register(Arc::<Ledger>::clone(&ledger));
+        metrics.register(log.counts());
         tracing::info!(listen = %listening.address, admin = %admin.address, workers, "listening");
         Ok(Self {
             arguments,
@@ -86,6 +100,9 @@ impl Server {
             gate,
             listening,
             admin,
+            ledger,
+            log,
+            lists: OnceCell::new(),
         })
     }
 
@@ -101,7 +118,10 @@ impl Server {
         let loaded = self.load_beside(count);
         let service = async {
             match loaded.await {
-                Ok(Ok(candidate)) => self.install(candidate, installs).await,
+                Ok(Ok(candidate)) => {
+                    self.install(candidate, installs).await;
+                    return pending::<()>().await;
+                }
                 Ok(Err(error)) => self.fail(error),
                 Err(_) => self.fail(ModelError::new(
                     Reason::NotOnnx,
@@ -126,6 +146,7 @@ impl Server {
         if let Some(exporter) = exporter {
             exporter.shutdown();
         }
+        self.log.close();
         Ok(code)
     }
 
@@ -175,10 +196,11 @@ impl Server {
             let (state, metrics) = (Arc::clone(&self.state), Arc::clone(&self.metrics));
             let tracing = exporter.map_or_else(Tracing::off, |e| e.tracing(seed(index)));
             let (gate, tell) = (self.gate.subscribe(), tell.clone());
+            let ledger = Arc::clone(&self.ledger);
             thread::Builder::new()
                 .name(format!("worker-{index}"))
                 .spawn(move || {
-                    let worker = move || Worker::new(index, limits, state, metrics, tracing);
+                    let worker = move || Worker::new(index, limits, state, metrics, ledger, tracing);
                     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                         run(worker, listener, gate, installed)
                     }));
@@ -201,16 +223,18 @@ impl Server {
         loaded
     }
 
-    async fn install(&self, (loaded, policy, card): Candidate, installs: Vec<oneshot::Sender<Install>>) {
+    async fn install(&self, candidate: Candidate, installs: Vec<oneshot::Sender<Install>>) {
+        let mut services = match Services::start(self, &candidate) {
+            Ok(services) => services,
+            Err(error) => return self.fail(error),
+        };
+        let Candidate { loaded, card, .. } = candidate;
         let mut pending = Vec::new();
-        for (engine, install) in loaded.engines.into_iter().zip(installs) {
+        for (index, (engine, install)) in loaded.engines.into_iter().zip(installs).enumerate() {
             let (done, installed) = oneshot::channel();
             pending.push(installed);
-            let _ = install.send(Install {
-                engine: Box::new(engine),
-                policy: policy.clone(),
-                done,
-            });
+            let pipeline = services.pipeline(index, Box::new(engine));
+            let _ = install.send(Install { pipeline, done });
         }
         for installed in pending {
             if installed.await.is_err() {
@@ -220,7 +244,17 @@ impl Server {
         let took = self.started.elapsed();
         let (version, sha256, algorithm) =
             (card.version.clone(), card.sha256.clone(), card.algorithm.clone());
-        tracing::info!(model = card.name, version, sha256, algorithm, ?took, "ready");
+        let engine = card.engine.as_str();
+        tracing::info!(
+            model = card.name,
+            version,
+            sha256,
+            algorithm,
+            engine,
+            ?took,
+            "ready"
+        );
+        self.metrics.set_model_name(&card.name);
         self.metrics.set_model(
             ModelLabels {
                 version,
@@ -229,6 +263,7 @@ impl Server {
             },
             took,
         );
+        let _ = self.lists.set(services.watched);
         self.state.set_ready(card);
     }
 

@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 
 use crate::{
     decision::Thresholds,
+    engine::{Kind, Pulse},
     metrics::Metrics,
-    model::{ModelError, Reason, Verified, decimal},
+    model::{Loaded, ModelError, Reason, Verified, decimal},
 };
 
 /// The served model, for people and for the operator.
@@ -29,6 +30,10 @@ pub struct Card {
     pub review: f64,
     /// From this score on it is stopped.
     pub block: f64,
+    /// The engine that serves, and why it does.
+    pub engine: Kind,
+    /// Why this engine.
+    pub engine_reason: String,
     /// Largest difference of the golden vectors.
     pub golden_difference: f64,
     /// The metadata of the file, as it is.
@@ -37,7 +42,7 @@ pub struct Card {
 
 impl Card {
     /// The card of a verified model.
-    pub fn new(model: &Verified, version: String, thresholds: Thresholds, golden_difference: f32) -> Self {
+    pub fn new(model: &Verified, version: String, thresholds: Thresholds, loaded: &Loaded) -> Self {
         let parse = |text: &String| serde_json::from_str(text).unwrap_or_else(|_| Value::from(text.as_str()));
         let ours = model.outline.metadata.iter().filter_map(|(key, text)| {
             let name = key
@@ -52,7 +57,9 @@ impl Card {
             algorithm: model.metadata.card.algorithm.clone(),
             review: thresholds.review(),
             block: thresholds.block(),
-            golden_difference: decimal(golden_difference),
+            engine: loaded.kind,
+            engine_reason: loaded.why.clone(),
+            golden_difference: decimal(loaded.golden_difference),
             metadata: ours.collect(),
         }
     }
@@ -77,6 +84,7 @@ pub struct State {
     failure: RwLock<ModelError>,
     card: OnceLock<Arc<Card>>,
     draining: AtomicBool,
+    pulse: OnceLock<Arc<Pulse>>,
     metrics: Arc<Metrics>,
 }
 
@@ -88,6 +96,7 @@ impl State {
             failure: RwLock::new(loading),
             card: OnceLock::new(),
             draining: AtomicBool::new(false),
+            pulse: OnceLock::new(),
             metrics,
         }
     }
@@ -95,6 +104,11 @@ impl State {
     /// The model serves on every thread.
     pub fn set_ready(&self, card: Card) {
         let _ = self.card.set(Arc::new(card));
+    }
+
+    /// What tells whether the model still answers.
+    pub fn set_pulse(&self, pulse: Arc<Pulse>) {
+        let _ = self.pulse.set(pulse);
     }
 
     /// The model cannot be served.
@@ -111,6 +125,10 @@ impl State {
     pub fn readiness(&self) -> Readiness {
         if self.draining.load(Ordering::Relaxed) {
             return Readiness::NotReady(ModelError::new(Reason::Draining, "the process is shutting down"));
+        }
+        if self.pulse.get().is_some_and(|pulse| pulse.is_failing()) {
+            let message = "the model failed several times in a row; it is tried again every second";
+            return Readiness::NotReady(ModelError::new(Reason::ModelFailing, message));
         }
         match self.card.get() {
             Some(card) => Readiness::Ready(Arc::clone(card)),

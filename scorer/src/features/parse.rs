@@ -100,21 +100,14 @@ impl Reading<'_> {
     fn store(&mut self, index: usize, value: Scalar) {
         let field = &self.schema.fields()[index];
         match (field.column, value) {
-            (Some(column), Scalar::Float(value)) => self.fill(column, value as f32, field.range),
-            (Some(column), Scalar::Integer(value)) => self.fill(column, value as f32, field.range),
+            (Some(column), Scalar::Float(value)) => self.row[column] = value as f32,
+            (Some(column), Scalar::Integer(value)) => self.row[column] = value as f32,
             (None, Scalar::Integer(value) | Scalar::Time(value)) => self.transaction.set(index, value),
             (_, Scalar::Null) if self.impute(index) => {}
             (_, Scalar::Null | Scalar::Time(_) | Scalar::Float(_)) => {
                 let wrong = ValueVisitor(field.kind).wrong_type(Input::Null);
                 self.complain(index, wrong);
             }
-        }
-    }
-
-    fn fill(&mut self, column: usize, value: f32, range: Option<(f32, f32)>) {
-        self.row[column] = value;
-        if range.is_some_and(|(low, high)| value < low || value > high) {
-            self.transaction.out_of_range |= 1 << column;
         }
     }
 

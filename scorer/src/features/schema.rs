@@ -74,8 +74,6 @@ pub struct Input<'a> {
     pub missing: Missing,
     /// Median of the training data.
     pub median: Option<f32>,
-    /// Smallest and largest value of the training data.
-    pub range: Option<(f32, f32)>,
 }
 
 /// One field of the request.
@@ -89,8 +87,6 @@ pub struct Field {
     pub column: Option<usize>,
     /// What takes the place of a missing value; none: the request is refused.
     pub default: Option<f32>,
-    /// Smallest and largest value of the training data. Others are scored and counted.
-    pub range: Option<(f32, f32)>,
 }
 
 /// The request schema. Fields that it does not know are ignored.
@@ -138,6 +134,16 @@ pub enum SchemaError {
 }
 
 impl Schema {
+    /// The schema of a card-payment model that refuses missing values.
+    pub fn card_payment() -> Self {
+        let inputs = CARD_PAYMENT.map(|name| Input {
+            name,
+            missing: Missing::Reject,
+            median: None,
+        });
+        Self::of(&inputs).expect("the names are right")
+    }
+
     /// The schema of requests to a model with these inputs, in the order of its columns.
     ///
     /// # Errors
@@ -154,7 +160,6 @@ impl Schema {
                 kind: *kind,
                 column: None,
                 default: None,
-                range: None,
             })
             .collect();
         for (column, input) in inputs.iter().enumerate() {
@@ -175,7 +180,6 @@ impl Schema {
                 },
                 column: Some(column),
                 default: default(input)?,
-                range: input.range,
             });
         }
         Ok(Self {
@@ -197,6 +201,16 @@ impl Schema {
     /// Names of the model's inputs, by column.
     pub fn inputs(&self) -> impl Iterator<Item = &str> {
         self.fields[ENVELOPE.len()..].iter().map(|field| &*field.name)
+    }
+
+    /// Name of a column.
+    pub fn input(&self, column: usize) -> Option<&str> {
+        Some(&self.fields.get(ENVELOPE.len() + column)?.name)
+    }
+
+    /// What takes the place of a missing value of this column.
+    pub fn default_of(&self, column: usize) -> Option<f32> {
+        self.fields.get(ENVELOPE.len() + column)?.default
     }
 
     /// Index of a field; `expected` is tried first, because clients keep the order of the fields.
@@ -249,17 +263,12 @@ pub(super) mod tests {
             name,
             missing: Missing::Reject,
             median: None,
-            range: None,
         }
-    }
-
-    pub fn card_payment() -> Schema {
-        Schema::of(&CARD_PAYMENT.map(input)).unwrap()
     }
 
     #[test]
     fn the_card_payment_schema_has_21_fields_and_15_inputs_in_order() {
-        let schema = card_payment();
+        let schema = Schema::card_payment();
         assert_eq!((schema.fields().len(), schema.width()), (21, 15));
         assert_eq!(schema.inputs().collect::<Vec<_>>(), CARD_PAYMENT);
         assert_eq!(schema.fields()[7].kind, Kind::Flag);
@@ -267,7 +276,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_field_is_found_whether_it_was_expected_or_not() {
-        let schema = card_payment();
+        let schema = Schema::card_payment();
         assert_eq!(schema.position("TX_AMOUNT", 6), Some(6));
         assert_eq!(schema.position("TX_AMOUNT", 0), Some(6));
         assert_eq!(schema.position("TX_AMOUNT", 999), Some(6));

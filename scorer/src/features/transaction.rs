@@ -17,8 +17,6 @@ pub struct Transaction {
     pub time_days: i64,
     /// Columns whose value was missing and was filled in, one bit each.
     pub imputed: u128,
-    /// Columns whose value lies outside what the model was trained on, one bit each.
-    pub out_of_range: u128,
 }
 
 impl Transaction {

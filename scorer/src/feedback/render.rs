@@ -7,36 +7,27 @@ use super::{
     ledger::{Ledger, Outcome, Version},
     tally::{THRESHOLDS, Tally, Totals},
 };
-use crate::{exposition::Exposition, metrics::SCORE_BOUNDS};
+use crate::metrics::{Buckets, Collect, Exposition, SCORE_BOUNDS};
 
-const ITEMS: &str = "fraudops_scorer_feedback_items_total";
-const EVICTED: &str = "fraudops_scorer_feedback_evicted_total";
-const UNSCORED: &str = "fraudops_scorer_labelled_unscored_total";
-
-impl Ledger {
-    /// Appends all families; every series is there from the start, at zero.
-    pub fn render(&self, page: &mut Exposition<'_>) {
-        page.counter(ITEMS, "Items of /feedback, by what became of them.");
+impl Collect for Ledger {
+    fn collect(&self, out: &mut Exposition) {
+        let help = "Items of /feedback, by what became of them.";
+        let mut items = out.counter("fraud_feedback_items", help);
         for (outcome, count) in Outcome::ALL.into_iter().zip(&self.outcomes) {
-            page.sample(ITEMS, &[("result", outcome.as_str())], count.load(Relaxed));
+            items.sample(&[("result", outcome.as_str())], count.load(Relaxed));
         }
         for (code, count) in Refusal::CODES.into_iter().zip(&self.refusals) {
-            page.sample(ITEMS, &[("result", code)], count.load(Relaxed));
+            items.sample(&[("result", code)], count.load(Relaxed));
         }
-        page.counter(EVICTED, "Labelled receipts that were forgotten to make room.");
-        page.sample(EVICTED, &[], self.evicted());
+        let help = "Labelled receipts that were forgotten to make room.";
+        out.counter("fraud_feedback_evicted", help)
+            .sample(&[], self.evicted());
         let versions = self.versions();
         let versions: Vec<&Version> = versions.iter().flatten().map(AsRef::as_ref).collect();
-        page.counter(
-            UNSCORED,
-            "Labels not counted for a version because it gave no score.",
-        );
+        let help = "Labels not counted for a version because it gave no score.";
+        let mut unscored = out.counter("fraud_labelled_unscored", help);
         for version in &versions {
-            page.sample(
-                UNSCORED,
-                &[("version", &version.name)],
-                version.unscored.load(Relaxed),
-            );
+            unscored.sample(&[("scored_by", &version.name)], version.unscored.load(Relaxed));
         }
         let counted = read(&versions, |version| &version.counted);
         let corrected = read(&versions, |version| &version.corrected);
@@ -44,9 +35,9 @@ impl Ledger {
             (&counted, "", "Labelled transactions"),
             (&corrected, "_corrected", "Labels taken back by a correction"),
         ] {
-            labels(page, totals, family, what);
-            predictions(page, totals, family, what);
-            scores(page, totals, family, what);
+            labels(out, totals, family, what);
+            predictions(out, totals, family, what);
+            scores(out, totals, family, what);
         }
     }
 }
@@ -60,53 +51,57 @@ fn read<'a>(versions: &[&'a Version], tally: fn(&Version) -> &Tally) -> Read<'a>
     totals.collect()
 }
 
-fn labels(page: &mut Exposition<'_>, read: &Read<'_>, family: &str, what: &str) {
-    let name = format!("fraudops_scorer_labelled{family}_total");
-    page.counter(&name, &format!("{what}, by source and label."));
+fn labels(out: &mut Exposition, read: &Read<'_>, family: &str, what: &str) {
+    let name = format!("fraud_labelled{family}");
+    let mut counter = out.counter(&name, &format!("{what}, by source and label."));
     for (version, totals) in read {
         for (source, row) in Source::ALL.into_iter().zip(totals.labels) {
             for (label, count) in Label::ALL.into_iter().zip(row) {
                 let labels = [
-                    ("version", *version),
+                    ("scored_by", *version),
                     ("source", source.as_str()),
                     ("label", label.as_str()),
                 ];
-                page.sample(&name, &labels, count);
+                counter.sample(&labels, count);
             }
         }
     }
 }
 
-fn predictions(page: &mut Exposition<'_>, read: &Read<'_>, family: &str, what: &str) {
-    let name = format!("fraudops_scorer_labelled_predictions{family}_total");
-    page.counter(
-        &name,
-        &format!("{what}, by threshold, what the score predicts there, and label."),
-    );
+fn predictions(out: &mut Exposition, read: &Read<'_>, family: &str, what: &str) {
+    let name = format!("fraud_labelled_predictions{family}");
+    let help = format!("{what}, by threshold, what the score predicts there, and label.");
+    let mut counter = out.counter(&name, &help);
     for (version, totals) in read {
         for (threshold, table) in THRESHOLDS.into_iter().zip(totals.predictions) {
             for (predicted, row) in Label::ALL.into_iter().zip(table) {
                 for (label, count) in Label::ALL.into_iter().zip(row) {
                     let labels = [
-                        ("version", *version),
+                        ("scored_by", *version),
                         ("threshold", threshold),
                         ("predicted", predicted.as_str()),
                         ("label", label.as_str()),
                     ];
-                    page.sample(&name, &labels, count);
+                    counter.sample(&labels, count);
                 }
             }
         }
     }
 }
 
-fn scores(page: &mut Exposition<'_>, read: &Read<'_>, family: &str, what: &str) {
-    let name = format!("fraudops_scorer_labelled_score{family}");
-    page.histogram(&name, &format!("{what}, by score, for each label."));
+fn scores(out: &mut Exposition, read: &Read<'_>, family: &str, what: &str) {
+    let name = format!("fraud_labelled_score{family}");
+    let mut histogram = out.histogram(&name, &format!("{what}, by score, for each label."));
     for (version, totals) in read {
-        for ((label, bins), sum) in Label::ALL.into_iter().zip(totals.bins).zip(totals.nanos) {
-            let labels = [("version", *version), ("label", label.as_str())];
-            page.histogram_sample(&name, &labels, &SCORE_BOUNDS, &bins, sum);
+        for ((label, bins), nanos) in Label::ALL.into_iter().zip(&totals.bins).zip(totals.nanos) {
+            let labels = [("scored_by", *version), ("label", label.as_str())];
+            let buckets = Buckets {
+                bounds: &SCORE_BOUNDS,
+                counts: bins,
+                sum: nanos as f64 / 1e9,
+                exemplars: &[],
+            };
+            histogram.sample(&labels, &buckets);
         }
     }
 }
@@ -118,8 +113,8 @@ mod tests {
     use super::*;
     use crate::{
         decision::Thresholds,
-        exposition::Format,
         feedback::{Arm, tally::Contribution},
+        metrics::Format,
     };
 
     fn ledger() -> Ledger {
@@ -137,9 +132,9 @@ mod tests {
     }
 
     fn page(ledger: &Ledger) -> String {
-        let mut text = String::new();
-        ledger.render(&mut Exposition::new(&mut text, Format::Prometheus, "card-fraud"));
-        text
+        let mut out = Exposition::new(Format::Text, 0.0);
+        ledger.collect(&mut out);
+        out.finish()
     }
 
     #[test]
@@ -152,11 +147,7 @@ mod tests {
                 .collect()
         };
         let before = page(&ledger);
-        assert!(
-            before
-                .lines()
-                .all(|l| l.starts_with('#') || l.ends_with(" 0") || l.ends_with(" 0.000000000"))
-        );
+        assert!(before.lines().all(|l| l.starts_with('#') || l.ends_with(" 0")));
         let all = names(&before);
         assert_eq!(
             all.iter().collect::<HashSet<_>>().len(),
@@ -178,13 +169,13 @@ mod tests {
         let after = page(&ledger);
         assert_eq!(names(&after), all);
         for line in [
-            r#"fraudops_scorer_feedback_items_total{model="card-fraud",result="invalid_json"} 1"#,
-            r#"fraudops_scorer_labelled_total{model="card-fraud",version="1",source="customer",label="fraud"} 1"#,
-            r#"fraudops_scorer_labelled_predictions_total{model="card-fraud",version="1",threshold="block",predicted="fraud",label="fraud"} 1"#,
-            r#"fraudops_scorer_labelled_score_bucket{model="card-fraud",version="1",label="fraud",le="0.5"} 0"#,
-            r#"fraudops_scorer_labelled_score_bucket{model="card-fraud",version="1",label="fraud",le="0.8"} 1"#,
-            r#"fraudops_scorer_labelled_score_sum{model="card-fraud",version="1",label="fraud"} 0.600000024"#,
-            r#"fraudops_scorer_labelled_score_count{model="card-fraud",version="2",label="fraud"} 0"#,
+            r#"fraud_feedback_items_total{result="invalid_json"} 1"#,
+            r#"fraud_labelled_total{scored_by="1",source="customer",label="fraud"} 1"#,
+            r#"fraud_labelled_predictions_total{scored_by="1",threshold="block",predicted="fraud",label="fraud"} 1"#,
+            r#"fraud_labelled_score_bucket{scored_by="1",label="fraud",le="0.5"} 0"#,
+            r#"fraud_labelled_score_bucket{scored_by="1",label="fraud",le="0.8"} 1"#,
+            r#"fraud_labelled_score_sum{scored_by="1",label="fraud"} 0.600000024"#,
+            r#"fraud_labelled_score_count{scored_by="2",label="fraud"} 0"#,
         ] {
             assert!(after.lines().any(|l| l == line), "{line} is missing in\n{after}");
         }

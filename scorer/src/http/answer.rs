@@ -55,62 +55,12 @@ pub fn unavailable(reason: &str, message: &str) -> Answer {
     answer
 }
 
-/// 200 with the decision. Without a score the model failed and the policy decided.
-///
-/// `version` is a JSON text already, quotes included: it is the same for every answer.
-pub fn prediction(decision: Decision, score: Option<f32>, version: &str) -> Answer {
-    use std::fmt::Write as _;
-    let mut body = String::with_capacity(128 + version.len());
-    body.push_str(if decision == Decision::Block {
-        "{\"is_fraud\":true"
+/// The answer to a transaction; `block_status` is that of one that blocks.
+pub fn decided(decision: Decision, body: Bytes, block_status: StatusCode) -> Answer {
+    let status = if decision == Decision::Block {
+        block_status
     } else {
-        "{\"is_fraud\":false"
-    });
-    let _ = match score {
-        Some(score) => write!(body, ",\"fraud_probability\":{score}"),
-        None => write!(body, ",\"fraud_probability\":null,\"model_error\":true"),
+        StatusCode::OK
     };
-    let _ = write!(body, ",\"decision\":\"{decision}\",\"model_version\":{version}}}");
-    json(StatusCode::OK, body)
-}
-
-#[cfg(test)]
-mod tests {
-    use http_body_util::BodyExt;
-
-    use super::*;
-
-    fn body_of(answer: Answer) -> Value {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let bytes = runtime.block_on(answer.into_body().collect()).unwrap().to_bytes();
-        serde_json::from_slice(&bytes).unwrap()
-    }
-
-    #[test]
-    fn a_prediction_is_valid_json_whatever_the_score() {
-        for score in [0.0, 1.0, 1e-38, 0.1, 0.333_333_34] {
-            let body = body_of(prediction(Decision::Review, Some(score), "\"v1\""));
-            assert_eq!(body["fraud_probability"].as_f64().unwrap() as f32, score);
-            assert_eq!(
-                (&body["is_fraud"], &body["decision"]),
-                (&json!(false), &json!("review"))
-            );
-            assert_eq!(body["model_version"], "v1");
-            assert!(body.get("model_error").is_none());
-        }
-        assert_eq!(
-            body_of(prediction(Decision::Block, Some(0.9), "\"v1\""))["is_fraud"],
-            true
-        );
-    }
-
-    #[test]
-    fn a_failed_model_is_said_so() {
-        let body = body_of(prediction(Decision::Block, None, "\"v1\""));
-        assert_eq!(
-            (&body["is_fraud"], &body["model_error"]),
-            (&json!(true), &json!(true))
-        );
-        assert!(body["fraud_probability"].is_null());
-    }
+    json(status, body)
 }

@@ -1,6 +1,6 @@
-//! `POST /predict`.
+//! `POST /predict`: transport around the pipeline.
 
-use std::{rc::Rc, sync::Arc, time::Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -9,108 +9,89 @@ use hyper::{Request, body::Incoming};
 use super::{
     answer::{self, Answer},
     body,
-    worker::Worker,
+    server::Limits,
 };
 use crate::{
-    decision::{Decision, Thresholds},
-    engine::Batcher,
-    features::{Rejection, Schema, parse_row},
-    metrics::RequestError,
-    state::Readiness,
+    decision::Decision,
+    metrics::{RequestError, Shard},
+    pipeline::{Context, Outcome, Pipeline},
+    state::{Readiness, State},
 };
 
-/// What turns a score into an answer.
-#[derive(Clone, Debug)]
-pub struct Policy {
-    /// The bands.
-    pub thresholds: Thresholds,
-    /// The decision when the model fails.
-    pub on_model_error: Decision,
-    /// Version of the model, as people say it.
-    pub version: String,
-    /// What requests look like.
-    pub schema: Arc<Schema>,
-}
+/// Marks a request as mirrored: it is scored and counted, and nobody reads its answer.
+const SHADOW: &str = "x-shadow";
 
-/// A model in service on one thread.
-pub struct Serving {
-    batcher: Batcher,
-    policy: Policy,
-    /// The version as a JSON text.
-    version: String,
-}
-
-impl Serving {
-    /// Puts a model into service.
-    pub fn new(batcher: Batcher, policy: Policy) -> Self {
-        let version = serde_json::Value::from(policy.version.as_str()).to_string();
-        Self {
-            batcher,
-            policy,
-            version,
-        }
-    }
+/// What the transport knows of one thread.
+pub struct Site<'a> {
+    /// The model in service, if there is one.
+    pub pipeline: Option<&'a Pipeline>,
+    /// The counters of the thread.
+    pub shard: &'a Shard,
+    /// Limits of requests.
+    pub limits: &'a Limits,
+    /// What all threads share.
+    pub state: &'a State,
 }
 
 /// An answer, and its decision if there is one.
-pub type Outcome = (Answer, Option<Decision>);
+pub type Answered = (Answer, Option<Decision>);
 
-/// Answers a prediction and counts it.
-pub async fn predict(worker: &Worker, request: Request<Incoming>) -> Outcome {
+/// Answers a prediction and counts what the pipeline does not see.
+pub async fn predict(
+    site: &Site<'_>,
+    request: Request<Incoming>,
+    id: &HeaderValue,
+    trace: Option<[u8; 16]>,
+) -> Answered {
     let start = Instant::now();
-    let Some(serving) = worker.serving() else {
-        return refuse(worker, RequestError::NotReady);
+    let Some(pipeline) = site.pipeline else {
+        return refuse(site, RequestError::NotReady);
     };
     if request.method() != Method::POST {
-        return refuse(worker, RequestError::Method);
+        return refuse(site, RequestError::Method);
     }
     let (head, incoming) = request.into_parts();
-    let body = match read(worker, &head.headers, incoming).await {
+    let body = match read(site.limits, &head.headers, incoming).await {
         Ok(body) => body,
-        Err(error) => return refuse(worker, error),
+        Err(error) => return refuse(site, error),
     };
-    match score(&serving, &body).await {
-        Ok((decision, score)) => {
-            worker.shard().answered(decision, score, start.elapsed());
-            (
-                answer::prediction(decision, score, &serving.version),
-                Some(decision),
-            )
-        }
-        Err(rejection) => {
+    let context = Context {
+        start,
+        trace,
+        request: id.to_str().unwrap_or_default(),
+        shadow: head.headers.get(SHADOW).is_some_and(|value| value == "true"),
+    };
+    match pipeline.answer(&body, context).await {
+        Outcome::Decided(decision, json) => (
+            answer::decided(decision, json, pipeline.policy.block_status),
+            Some(decision),
+        ),
+        Outcome::Rejected(rejection) => {
             let kind = rejection
                 .problems
                 .first()
                 .map_or(RequestError::InvalidRequest, |p| p.kind());
-            worker.shard().refused_request(kind);
+            site.shard.refused_request(kind);
             (answer::unprocessable(&rejection), None)
         }
+        Outcome::Conflict => refuse(site, RequestError::Conflict),
+        Outcome::Overloaded => refuse(site, RequestError::Overloaded),
     }
 }
 
-async fn read(worker: &Worker, headers: &HeaderMap, incoming: Incoming) -> Result<Bytes, RequestError> {
-    let limits = worker.limits();
+/// The body, within the limits.
+pub async fn read(limits: &Limits, headers: &HeaderMap, incoming: Incoming) -> Result<Bytes, RequestError> {
     body::read(headers, incoming, limits.body, limits.body_timeout).await
 }
 
-async fn score(serving: &Rc<Serving>, body: &[u8]) -> Result<(Decision, Option<f32>), Rejection> {
-    let scored = serving
-        .batcher
-        .score(|row| parse_row(&serving.policy.schema, body, row).map(|_| ()))
-        .await?;
-    Ok(match scored {
-        Ok(score) => (serving.policy.thresholds.decide(score), Some(score)),
-        Err(_) => (serving.policy.on_model_error, None),
-    })
-}
-
-fn refuse(worker: &Worker, error: RequestError) -> Outcome {
-    worker.shard().refused_request(error);
+/// Counts and words a request that gets no prediction.
+pub fn refuse(site: &Site<'_>, error: RequestError) -> Answered {
+    site.shard.refused_request(error);
     let mut answer = match error {
-        RequestError::NotReady => not_ready(worker),
+        RequestError::NotReady => not_ready(site.state),
         RequestError::Method => answer::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"),
         RequestError::TooLarge => {
-            let sentence = format!("the body has more than {} bytes", worker.limits().body);
+            let sentence = format!("the body has more than {} bytes", site.limits.body);
             answer::detail(StatusCode::PAYLOAD_TOO_LARGE, &sentence)
         }
         RequestError::BodyTimeout => {
@@ -121,6 +102,11 @@ fn refuse(worker: &Worker, error: RequestError) -> Outcome {
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "send the body without Content-Encoding",
         ),
+        RequestError::Conflict => answer::detail(
+            StatusCode::CONFLICT,
+            "this TRANSACTION_ID was answered with another content: a new transaction needs a new id",
+        ),
+        RequestError::Overloaded => answer::unavailable("Overloaded", "too many transactions wait"),
         RequestError::InvalidJson | RequestError::InvalidRequest | RequestError::CardNumber => {
             answer::detail(StatusCode::UNPROCESSABLE_ENTITY, "the request cannot be read")
         }
@@ -142,8 +128,8 @@ fn refuse(worker: &Worker, error: RequestError) -> Outcome {
     (answer, None)
 }
 
-fn not_ready(worker: &Worker) -> Answer {
-    match worker.state().readiness() {
+fn not_ready(state: &State) -> Answer {
+    match state.readiness() {
         Readiness::NotReady(error) => answer::unavailable(error.reason.as_str(), &error.message),
         Readiness::Ready(_) => answer::unavailable("Loading", "this thread has no model yet"),
     }

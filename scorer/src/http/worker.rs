@@ -13,24 +13,24 @@ use tokio::{
 use tower::ServiceExt;
 
 use super::{
+    feedback::feedback,
     health::public_routes,
-    predict::{Policy, Serving, predict},
+    predict::{self, predict},
     request_id::{REQUEST_ID, RequestIds},
     server::{Body, Gate, Limits, Site, accept},
 };
 use crate::{
-    engine::{Batcher, Engine},
+    feedback::Ledger,
     metrics::Shard,
+    pipeline::Pipeline,
     state::State,
-    telemetry::Tracing,
+    telemetry::{RequestSpan, Tracing},
 };
 
-/// A verified engine on its way to a thread.
+/// A verified model on its way to a thread.
 pub struct Install {
-    /// The engine.
-    pub engine: Box<dyn Engine>,
-    /// How to turn its scores into answers.
-    pub policy: Policy,
+    /// Makes the pipeline, on the thread that it is for.
+    pub pipeline: Box<dyn FnOnce() -> Pipeline + Send>,
     /// Told when the thread serves it.
     pub done: oneshot::Sender<()>,
 }
@@ -45,7 +45,8 @@ pub struct Worker {
     tracing: Tracing,
     ids: RequestIds,
     router: Router,
-    serving: RefCell<Option<Rc<Serving>>>,
+    ledger: Arc<Ledger>,
+    pipeline: RefCell<Option<Rc<Pipeline>>>,
 }
 
 impl Worker {
@@ -55,6 +56,7 @@ impl Worker {
         limits: Limits,
         state: Arc<State>,
         metrics: Arc<crate::metrics::Metrics>,
+        ledger: Arc<Ledger>,
         tracing: Tracing,
     ) -> Self {
         Self {
@@ -66,38 +68,21 @@ impl Worker {
             metrics,
             tracing,
             ids: RequestIds::new(crate::telemetry::seed(index)),
-            serving: RefCell::default(),
+            ledger,
+            pipeline: RefCell::default(),
         }
-    }
-
-    /// The model in service, if there is one.
-    pub fn serving(&self) -> Option<Rc<Serving>> {
-        self.serving.borrow().clone()
-    }
-
-    /// The counters of this thread.
-    pub fn shard(&self) -> &Shard {
-        &self.shard
-    }
-
-    /// Limits of requests.
-    pub fn limits(&self) -> &Limits {
-        &self.limits
-    }
-
-    /// What all threads share.
-    pub fn state(&self) -> &State {
-        &self.state
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         self.shard.request();
         let id = self.ids.of(request.headers());
-        let mut answer = if request.uri().path() == "/predict" {
-            self.traced(request, &id).await
-        } else {
-            let Ok(answer) = self.router.clone().oneshot(request).await;
-            answer.map(Either::Right)
+        let mut answer = match request.uri().path() {
+            "/predict" => self.traced(request, &id).await,
+            "/feedback" => self.labelled(request).await,
+            _ => {
+                let Ok(answer) = self.router.clone().oneshot(request).await;
+                answer.map(Either::Right)
+            }
         };
         answer.headers_mut().insert(REQUEST_ID, id);
         answer
@@ -105,11 +90,28 @@ impl Worker {
 
     async fn traced(&self, request: Request<Incoming>, id: &HeaderValue) -> Response<Body> {
         let span = self.tracing.begin(request.headers());
-        let (answer, decision) = predict(self, request).await;
+        let trace = span.as_ref().map(RequestSpan::trace_id);
+        let pipeline = self.pipeline.borrow().clone();
+        let (answer, decision) = predict(&self.site(pipeline.as_deref()), request, id, trace).await;
         if let Some(span) = span {
             span.end(answer.status().as_u16(), decision.map(|d| d.as_str()), id);
         }
         answer.map(Either::Left)
+    }
+
+    async fn labelled(&self, request: Request<Incoming>) -> Response<Body> {
+        let pipeline = self.pipeline.borrow().clone();
+        let answer = feedback(&self.site(pipeline.as_deref()), &self.ledger, request).await;
+        answer.map(Either::Left)
+    }
+
+    fn site<'a>(&'a self, pipeline: Option<&'a Pipeline>) -> predict::Site<'a> {
+        predict::Site {
+            pipeline,
+            shard: &self.shard,
+            limits: &self.limits,
+            state: &self.state,
+        }
     }
 }
 
@@ -138,21 +140,18 @@ pub fn run(
             async move { worker.answer(request).await }
         };
         let ended = accept(listener, site, handler).await;
-        worker.serving.take();
+        worker.pipeline.take();
         ended
     };
     runtime.block_on(LocalSet::new().run_until(serve))
 }
 
 async fn put_into_service(worker: Rc<Worker>, install: oneshot::Receiver<Install>) {
-    let Ok(Install { engine, policy, done }) = install.await else {
+    let Ok(Install { pipeline, done }) = install.await else {
         return;
     };
     let start = Instant::now();
-    let batcher = Batcher::start(engine, Arc::clone(&worker.shard));
-    worker
-        .serving
-        .replace(Some(Rc::new(Serving::new(batcher, policy))));
+    worker.pipeline.replace(Some(Rc::new(pipeline())));
     tracing::debug!(worker = worker.index, took = ?start.elapsed(), "model in service");
     let _ = done.send(());
 }

@@ -1,38 +1,45 @@
 //! The metrics of idempotency.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
 use super::{Memory, Outcome};
-use crate::exposition::Exposition;
+use crate::metrics::{Collect, Exposition};
 
-const REQUESTS: &str = "fraudops_scorer_idempotency_total";
-const EVICTED: &str = "fraudops_scorer_idempotency_evicted_total";
-const ENTRIES: &str = "fraudops_scorer_idempotency_entries";
-const BYTES: &str = "fraudops_scorer_idempotency_bytes";
-const CONNECTIONS: &str = "fraudops_scorer_idempotency_redis_connections";
+/// What the pod's memory counts, and who is connected to Redis.
+#[derive(Debug)]
+pub struct Counters {
+    /// The pod's memory.
+    pub memory: Arc<Memory>,
+    /// Serving threads that are connected to Redis, where one is named.
+    pub connections: Option<Arc<AtomicUsize>>,
+}
 
-impl Memory {
-    /// Appends all families. `connections`: serving threads that are connected to Redis, where one is named.
-    pub fn render(&self, page: &mut Exposition<'_>, version: &str, connections: Option<usize>) {
-        let counts = self.counts();
-        let version = ("version", version);
-        page.counter(
-            REQUESTS,
-            "Requests with a transaction id, by what became of them.",
-        );
+impl Collect for Counters {
+    fn collect(&self, out: &mut Exposition) {
+        let counts = self.memory.counts();
+        let help = "Requests with a transaction id, by what became of them.";
+        let mut requests = out.counter("fraud_idempotency", help);
         for (outcome, count) in Outcome::ALL.into_iter().zip(counts.outcomes) {
-            page.sample(REQUESTS, &[version, ("outcome", outcome.as_str())], count);
+            requests.sample(&[("outcome", outcome.as_str())], count);
         }
-        page.counter(
-            EVICTED,
-            "Answers that were forgotten before their time to make room.",
-        );
-        page.sample(EVICTED, &[version], counts.evicted);
-        page.gauge(ENTRIES, "Transactions in the memory of the pod.");
-        page.sample(ENTRIES, &[version], counts.entries);
-        page.gauge(BYTES, "Bytes that they take.");
-        page.sample(BYTES, &[version], counts.bytes);
-        if let Some(connections) = connections {
-            page.gauge(CONNECTIONS, "Serving threads that are connected to Redis.");
-            page.sample(CONNECTIONS, &[version], connections);
+        let help = "Answers that were forgotten before their time to make room.";
+        out.counter("fraud_idempotency_evicted", help)
+            .sample(&[], counts.evicted);
+        let whole = |count: usize| count as u64;
+        out.gauge(
+            "fraud_idempotency_entries",
+            "Transactions in the memory of the pod.",
+        )
+        .sample(&[], whole(counts.entries));
+        out.gauge("fraud_idempotency_bytes", "Bytes that they take.")
+            .sample(&[], whole(counts.bytes));
+        if let Some(connections) = &self.connections {
+            let help = "Serving threads that are connected to Redis.";
+            out.gauge("fraud_idempotency_redis_connections", help)
+                .sample(&[], whole(connections.load(Relaxed)));
         }
     }
 }
@@ -40,13 +47,17 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{exposition::Format, idempotency::Limits};
+    use crate::{idempotency::Limits, metrics::Format};
 
     #[test]
     fn every_series_is_there_from_the_start_at_zero() {
-        let (memory, mut text) = (Memory::new(Limits::default()), String::new());
-        let mut page = Exposition::new(&mut text, Format::Prometheus, "m");
-        memory.render(&mut page, "1", Some(0));
+        let counters = Counters {
+            memory: Arc::new(Memory::new(Limits::default())),
+            connections: Some(Arc::default()),
+        };
+        let mut out = Exposition::new(Format::Text, 0.0);
+        counters.collect(&mut out);
+        let text = out.finish();
         let samples: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
         assert_eq!(samples.len(), 8);
         assert!(samples.iter().all(|line| line.ends_with(" 0")), "{text}");

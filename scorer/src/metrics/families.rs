@@ -79,7 +79,8 @@ fn predictions(out: &mut Exposition, total: &Totals) {
 }
 
 fn failures(out: &mut Exposition, total: &Totals) {
-    let help = "Requests on the serving port, of every kind. The operator removes a version when this stands still.";
+    let help =
+        "Requests on the serving port, of every kind. The operator removes a version when this stands still.";
     out.counter("fraudops_scorer_requests", help)
         .sample(&[], total.requests);
     let help = "Requests without a prediction, by what was wrong.";
@@ -92,9 +93,6 @@ fn failures(out: &mut Exposition, total: &Totals) {
     for (kind, count) in ModelFailure::ALL.into_iter().zip(total.model_errors) {
         family.sample(&[("kind", kind.as_str())], count);
     }
-    let help = "Requests refused because something in them looks like a card number.";
-    out.counter("fraudops_scorer_card_numbers_refused", help)
-        .sample(&[], total.card_numbers);
     out.counter("fraudops_scorer_panics", "Panics that were caught.")
         .sample(&[], total.panics);
 }

@@ -36,11 +36,15 @@ pub enum RequestError {
     Method,
     /// A text holds a card number.
     CardNumber,
+    /// The same TRANSACTION_ID was answered with another content.
+    Conflict,
+    /// Too many transactions wait.
+    Overloaded,
 }
 
 impl RequestError {
     /// All kinds, in the order of their slots.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::InvalidJson,
         Self::InvalidRequest,
         Self::TooLarge,
@@ -50,6 +54,8 @@ impl RequestError {
         Self::NotReady,
         Self::Method,
         Self::CardNumber,
+        Self::Conflict,
+        Self::Overloaded,
     ];
 
     /// The label's value.
@@ -64,6 +70,8 @@ impl RequestError {
             Self::NotReady => "not_ready",
             Self::Method => "method",
             Self::CardNumber => "card_number",
+            Self::Conflict => "conflict",
+            Self::Overloaded => "overloaded",
         }
     }
 }
@@ -80,7 +88,6 @@ pub struct Shard {
     model_errors: [AtomicU64; ModelFailure::ALL.len()],
     exposures: AtomicU64,
     panics: AtomicU64,
-    card_numbers: AtomicU64,
     shadowed: AtomicU64,
     accepted: AtomicU64,
     refused: AtomicU64,
@@ -150,11 +157,6 @@ impl Shard {
         self.errors[error as usize].fetch_add(1, Relaxed);
     }
 
-    /// A request was refused because something in it looks like a card number.
-    pub fn refused_card_number(&self) {
-        self.card_numbers.fetch_add(1, Relaxed);
-    }
-
     /// A request was marked as shadow: it is scored and counted, and its answer is not used.
     pub fn shadowed(&self) {
         self.shadowed.fetch_add(1, Relaxed);
@@ -217,7 +219,6 @@ pub struct Totals {
     pub model_errors: [u64; ModelFailure::ALL.len()],
     pub exposures: u64,
     pub panics: u64,
-    pub card_numbers: u64,
     pub shadowed: u64,
     pub accepted: u64,
     pub refused: u64,
@@ -240,7 +241,6 @@ impl Totals {
             model_errors,
             exposures,
             panics,
-            card_numbers,
             shadowed,
             accepted,
             refused,
@@ -264,7 +264,6 @@ impl Totals {
             (&mut self.requests, requests),
             (&mut self.exposures, exposures),
             (&mut self.panics, panics),
-            (&mut self.card_numbers, card_numbers),
             (&mut self.shadowed, shadowed),
             (&mut self.accepted, accepted),
             (&mut self.refused, refused),

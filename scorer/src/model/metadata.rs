@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{Golden, ModelError, Reason};
+use super::{Golden, ModelError, Profile, Reason};
 use crate::{
     decision::Thresholds,
     features::{Input, Missing, Schema, SchemaError},
@@ -47,16 +47,7 @@ pub struct Feature {
     /// What becomes of a request without a value for it.
     #[serde(default)]
     pub missing: Missing,
-    /// Median of the training data.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub median: Option<f32>,
-    /// Smallest value of the training data.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min: Option<f32>,
-    /// Largest value of the training data.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max: Option<f32>,
-    /// Everything else: deciles, share of zeros, group.
+    /// Everything else, of which [`super::Profile`] reads a part: range, median, deciles, share of zeros, group.
     #[serde(flatten)]
     pub rest: BTreeMap<String, Value>,
 }
@@ -141,8 +132,7 @@ impl Feature {
         Input {
             name: &self.name,
             missing: self.missing,
-            median: self.median,
-            range: self.min.zip(self.max),
+            median: Profile::of(self).median,
         }
     }
 }
@@ -260,7 +250,7 @@ mod tests {
         all.insert(format!("{PREFIX}features"), features.to_owned());
         let schema = Metadata::parse(&all).unwrap().schema().unwrap();
         let field = schema.fields().last().unwrap();
-        assert_eq!((field.default, field.range), (Some(3.0), Some((0.0, 9.0))));
+        assert_eq!(field.default, Some(3.0));
     }
 
     #[test]

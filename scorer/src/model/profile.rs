@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::metadata::Feature;
+use crate::features::Missing;
 
 /// Deciles of a feature: the nine values between its ten equally frequent parts.
 pub type Deciles = [f32; 9];
@@ -41,7 +42,7 @@ impl Profile {
             median: number("median"),
             zero_share: number("zeroShare").filter(|share| (0.0..=1.0).contains(share)),
             deciles: field("q").and_then(deciles),
-            missing_is_native: text("missing") == Some("native"),
+            missing_is_native: feature.missing == Missing::Native,
             group: text("group").filter(|group| !group.is_empty()).map(str::to_owned),
         }
     }

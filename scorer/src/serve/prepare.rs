@@ -5,39 +5,131 @@ use std::sync::Arc;
 use crate::{
     config::ServeArgs,
     decision::Thresholds,
-    http::Policy,
-    model::{self, Loaded, ModelError, Reason, Runtime, Verified},
+    decision_log::Served,
+    engine::pair::{Arm, PairCounters},
+    idempotency::{DigestKey, RedisSettings},
+    model::{self, Loaded, ModelError, Profile, Reason, Verified, Wanted, trial},
+    pipeline,
+    policy::Policy,
+    reasons::Reasons,
+    receipt::{Scope, Sealer, VersionHash},
+    rules::{FieldTypes, Lists, Rules},
     state::Card,
 };
 
-/// A model that is ready to be installed, with its card.
-pub type Candidate = (Loaded, Policy, Card);
+/// A model that is ready to be installed.
+pub struct Candidate {
+    /// An engine for each thread.
+    pub loaded: Loaded,
+    /// What turns scores into answers.
+    pub policy: Arc<pipeline::Policy>,
+    /// The lists of the rules.
+    pub lists: Arc<Lists>,
+    /// Seals receipts, where there are keys.
+    pub sealer: Option<Arc<Sealer>>,
+    /// A Redis that shares answers among pods.
+    pub redis: Option<Arc<RedisSettings>>,
+    /// Key of the digests of requests.
+    pub digests: DigestKey,
+    /// Counts the features of scored payments.
+    pub features: Arc<PairCounters>,
+    /// The model, for people.
+    pub card: Card,
+}
 
 /// Everything between the file and engines that may serve. Blocking.
 pub fn prepare(arguments: &ServeArgs, count: usize) -> Result<Candidate, ModelError> {
     let verified = model::verify(&arguments.model)?;
     let thresholds = thresholds(arguments, &verified)?;
-    let runtime = Runtime::load(arguments.onnxruntime.as_deref())?;
-    let loaded = model::load(&runtime, &verified, count)?;
-    let version = arguments
-        .model_version
-        .clone()
-        .unwrap_or_else(|| verified.metadata.card.version.clone());
-    if version != verified.metadata.card.version {
-        tracing::warn!(
-            version,
-            model = verified.metadata.card.version,
-            "the model's own version is another one"
-        );
-    }
-    let policy = Policy {
+    let (lists, rules) = rules(arguments, &verified)?;
+    let trial = trial::Trial {
+        file: &arguments.model,
+        library: arguments.onnxruntime.as_deref(),
+        wanted: Wanted {
+            choice: arguments.engine,
+            thresholds: Some(thresholds),
+        },
+        limits: trial::Limits::default(),
+    };
+    let (sealer, redis) = secrets(arguments)?;
+    let loaded = trial.load(&verified, count)?;
+    let version = version(arguments, &verified);
+    let card = Card::new(&verified, version.clone(), thresholds, &loaded);
+    let profiles: Vec<Profile> = verified.metadata.features.iter().map(Profile::of).collect();
+    let policy = pipeline::Policy {
         thresholds,
         on_model_error: arguments.on_model_error,
-        version: version.clone(),
+        deadline: arguments.deadline,
+        block_status: arguments.block_status,
+        version_json: serde_json::Value::from(version.as_str()).to_string(),
+        hash: hash(arguments, &verified),
         schema: Arc::clone(&verified.schema),
+        rules,
+        reasons: Reasons::new(&profiles),
+        served: Served::new(&card.name, &version, &card.sha256),
+        version,
     };
-    let card = Card::new(&verified, version, thresholds, loaded.golden_difference);
-    Ok((loaded, policy, card))
+    Ok(Candidate {
+        loaded,
+        policy: Arc::new(policy),
+        lists: Arc::new(lists),
+        digests: redis
+            .as_ref()
+            .map_or_else(DigestKey::random, |redis| redis.key().clone()),
+        sealer,
+        redis,
+        features: PairCounters::new(&profiles, thresholds, Arm::Stable, count),
+        card,
+    })
+}
+
+/// What is read from mounted Secrets.
+fn secrets(arguments: &ServeArgs) -> Result<(Option<Arc<Sealer>>, Option<Arc<RedisSettings>>), ModelError> {
+    let scope = Scope {
+        namespace: arguments.model_namespace.clone(),
+        model: arguments.model_name.clone(),
+    };
+    let sealer = arguments
+        .receipt_keys
+        .as_deref()
+        .map(|folder| Sealer::from_dir(folder, scope.clone()))
+        .transpose()
+        .map_err(|error| ModelError::new(Reason::ReceiptKeysInvalid, error.to_string()))?;
+    let redis = arguments
+        .redis
+        .as_deref()
+        .map(|folder| {
+            RedisSettings::from_dir(folder, &scope, arguments.redis_timeout, arguments.idempotency_ttl)
+        })
+        .transpose()
+        .map_err(|error| ModelError::new(Reason::RedisInvalid, error.to_string()))?;
+    Ok((sealer.map(Arc::new), redis.map(Arc::new)))
+}
+
+fn version(arguments: &ServeArgs, verified: &Verified) -> String {
+    let own = &verified.metadata.card.version;
+    let version = arguments.model_version.clone().unwrap_or_else(|| own.clone());
+    if version != *own {
+        tracing::warn!(version, model = own, "the model's own version is another one");
+    }
+    version
+}
+
+/// How receipts name the version.
+fn hash(arguments: &ServeArgs, verified: &Verified) -> VersionHash {
+    let own = || verified.sha256[..8].parse().ok();
+    arguments.version_hash.or_else(own).unwrap_or_default()
+}
+
+fn rules(arguments: &ServeArgs, verified: &Verified) -> Result<(Lists, Rules), ModelError> {
+    let policy =
+        Policy::parse(&arguments.policy).map_err(|error| ModelError::new(Reason::PolicyInvalid, error))?;
+    let lists = Lists::open(&policy.lists, &arguments.lists)
+        .map_err(|error| ModelError::new(Reason::ListInvalid, error.to_string()))?;
+    let fields = FieldTypes::new(verified.schema.inputs());
+    let rules = Rules::compile(&policy.rules, &lists, &fields)
+        .map_err(|error| ModelError::new(Reason::RuleInvalid, error.to_string()))?;
+    Ok((lists, rules))
 }
 
 fn thresholds(arguments: &ServeArgs, model: &Verified) -> Result<Thresholds, ModelError> {

@@ -8,10 +8,7 @@ use std::{
     sync::OnceLock,
 };
 
-use fraudops_scorer::{
-    features::Schema,
-    model::{Runtime, Verified, verify},
-};
+use fraudops_scorer::model::{Runtime, Verified, verify};
 
 /// ONNX Runtime's library: ORT_DYLIB_PATH, else where scorer/onnxruntime.sh puts it.
 fn library() -> PathBuf {
@@ -35,7 +32,7 @@ fn root() -> &'static Path {
 }
 
 fn model(path: &str) -> Verified {
-    verify(&root().join(path), &Schema::card_payment()).unwrap_or_else(|error| panic!("{path}: {error}"))
+    verify(&root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 const QUICKSTART: &str = "../examples/quickstart/model/card-fraud-2026.11.1.onnx";

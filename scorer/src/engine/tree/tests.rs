@@ -9,10 +9,7 @@ use super::{
     plan::{Plan, Scaler},
     *,
 };
-use crate::{
-    features::Schema,
-    model::{self, Mode, Shape, Transform, Trees},
-};
+use crate::model::{self, Mode, Shape, Transform, Trees};
 
 const TINY: &[u8] = include_bytes!("../../../tests/fixtures/tiny.onnx");
 
@@ -173,7 +170,7 @@ fn the_quickstart_models_score_their_golden_vectors() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../examples/quickstart/model")
             .join(file);
-        let verified = model::verify(&path, &Schema::card_payment()).unwrap();
+        let verified = model::verify(&path).unwrap();
         let loaded = model::load_tree(&verified, 2, String::new()).unwrap();
         assert!(
             loaded.golden_difference <= 1e-6,

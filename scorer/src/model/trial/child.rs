@@ -11,7 +11,6 @@ use nix::sys::{
 use super::{Limits, Line, Report, TrialArgs};
 use crate::{
     decision::Thresholds,
-    features::Schema,
     model::{self, ModelError, Reason, Runtime, Wanted},
 };
 
@@ -24,8 +23,8 @@ const FILES: u64 = 64;
 /// Tries the model out. Answers the line for the parent, and whether the model may be served.
 ///
 /// Limits the calling process for good: it is one that ends right after.
-pub fn run(arguments: &TrialArgs, schema: &Schema) -> (String, bool) {
-    let outcome = confine(arguments).and_then(|()| attempt(arguments, schema));
+pub fn run(arguments: &TrialArgs) -> (String, bool) {
+    let outcome = confine(arguments).and_then(|()| attempt(arguments));
     let found = outcome.is_ok();
     let line = match outcome {
         Ok(report) => Line::Found(report),
@@ -66,8 +65,8 @@ fn confine(arguments: &TrialArgs) -> Result<(), ModelError> {
     })
 }
 
-fn attempt(arguments: &TrialArgs, schema: &Schema) -> Result<Report, ModelError> {
-    let verified = model::verify(&arguments.file, schema)?;
+fn attempt(arguments: &TrialArgs) -> Result<Report, ModelError> {
+    let verified = model::verify(&arguments.file)?;
     let thresholds = match (arguments.review, arguments.block) {
         (Some(review), Some(block)) => Some(
             Thresholds::new(review, block)

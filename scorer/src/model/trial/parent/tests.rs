@@ -4,7 +4,6 @@ use super::*;
 use crate::{
     decision::Thresholds,
     engine::Choice,
-    features::Schema,
     model::{trial::TrialArgs, verify},
 };
 
@@ -29,7 +28,7 @@ fn verdict(script: &str, patience: Duration) -> Result<Report, ModelError> {
     let file = tiny();
     let mut trial = trial(&file);
     trial.limits.patience = patience;
-    let model = verify(&file, &Schema::card_payment()).unwrap();
+    let model = verify(&file).unwrap();
     let mut command = Command::new("/bin/sh");
     command.args(["-c", &script.replace("SHA", &model.sha256)]);
     trial.attempt(command, &model)
@@ -147,7 +146,7 @@ fn the_child() {
         review: None,
         block: None,
     };
-    let (line, found) = crate::model::trial::run(&arguments, &Schema::card_payment());
+    let (line, found) = crate::model::trial::run(&arguments);
     let limits = fs::read_to_string("/proc/self/limits").unwrap();
     for (name, limit) in [
         ("Max address space", "107"),
@@ -164,7 +163,7 @@ fn the_child() {
 #[test]
 fn a_real_child_is_confined_and_reports() {
     let file = tiny();
-    let model = verify(&file, &Schema::card_payment()).unwrap();
+    let model = verify(&file).unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());
     // The word with `model=` filters out every test but one: it must be exact, so the name of the test stands before it.
     command

@@ -1,0 +1,85 @@
+//! `POST /feedback`: labels come back with the receipts of their answers.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::{HeaderValue, Method, Request, header};
+use hyper::body::Incoming;
+
+use super::{
+    answer::{self, Answer},
+    body,
+    predict::{Site, refuse},
+};
+use crate::{
+    feedback::{Content, Item, Judged, Ledger, MAX_BODY_BYTES, Outcome, Refusal, Report, parse},
+    metrics::RequestError,
+    pipeline::Pipeline,
+    receipt::ReceiptError,
+};
+
+/// Takes labels. `ledger`: the counters of all threads.
+pub async fn feedback(site: &Site<'_>, ledger: &Ledger, request: Request<Incoming>) -> Answer {
+    let Some(pipeline) = site.pipeline else {
+        return refuse(site, RequestError::NotReady).0;
+    };
+    if request.method() != Method::POST {
+        return refuse(site, RequestError::Method).0;
+    }
+    let (head, incoming) = request.into_parts();
+    let content =
+        match Content::from_header(head.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes)) {
+            Ok(content) => content,
+            Err(error) => return said(error.answer()),
+        };
+    let bytes = match body::read(&head.headers, incoming, MAX_BODY_BYTES, site.limits.body_timeout).await {
+        Ok(bytes) => bytes,
+        Err(error) => return refuse(site, error).0,
+    };
+    match parse(content, &bytes) {
+        Ok(items) => said(take(pipeline, ledger, items).await.answer()),
+        Err(error) => said(error.answer()),
+    }
+}
+
+async fn take(pipeline: &Pipeline, ledger: &Ledger, items: Vec<Result<Item<'_>, Refusal>>) -> Report {
+    let mut report = Report::default();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+    for (index, item) in items.into_iter().enumerate() {
+        match item.and_then(|item| judge(pipeline, ledger, &item, now)) {
+            Ok(judged) => report.taken(count(pipeline, ledger, &judged).await),
+            Err(refusal) => {
+                ledger.refused(refusal);
+                report.refused(index, refusal);
+            }
+        }
+    }
+    report
+}
+
+fn judge(pipeline: &Pipeline, ledger: &Ledger, item: &Item<'_>, now: u64) -> Result<Judged, Refusal> {
+    match &pipeline.sealer {
+        Some(sealer) => ledger.judge(sealer, item, now),
+        // Without keys this process cannot have given a receipt.
+        None => Err(Refusal::Receipt(ReceiptError::UnknownKey)),
+    }
+}
+
+/// Counts a label for the version that answers, which scores the features anew where another one had answered.
+async fn count(pipeline: &Pipeline, ledger: &Ledger, judged: &Judged) -> Outcome {
+    let row = &judged.receipt.row;
+    let given = judged.receipt.version == pipeline.policy.hash && judged.receipt.score.is_some();
+    let score = if !given && row.len() == pipeline.policy.schema.width() {
+        let scored = pipeline.batcher.score_extra(row, None).await;
+        scored.first().and_then(|score| score.ok())
+    } else {
+        None
+    };
+    ledger.apply(judged, &|version, _| {
+        score.filter(|_| version.hash == pipeline.policy.hash)
+    })
+}
+
+fn said((status, body): (http::StatusCode, String)) -> Answer {
+    answer::json(status, body)
+}
