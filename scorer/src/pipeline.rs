@@ -22,7 +22,7 @@ use crate::{
     engine::{Batcher, Failure},
     features::{Rejection, Transaction, parse_row},
     idempotency::{Begin, Completed, DigestKey, Idempotency},
-    metrics::{Answered, Imputation, ModelFailure, Shard, Source},
+    metrics::{Answered, ModelFailure, Shard, Source},
     reasons::{MAX_REASONS, Reason},
     receipt::{Receipt, Sealer},
     rules::{Facts, RuleShard, Verdict},
