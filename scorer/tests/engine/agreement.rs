@@ -24,7 +24,10 @@ const TREES: [&str; 8] = [
 
 /// Models that stay with ONNX Runtime, and the operator that says why.
 const OTHERS: [(&str, &str); 3] = [
-    ("tests/fixtures/models/logistic-regression.onnx", "LinearClassifier"),
+    (
+        "tests/fixtures/models/logistic-regression.onnx",
+        "LinearClassifier",
+    ),
     ("tests/fixtures/models/mlp.onnx", "Concat"),
     ("tests/fixtures/unstable.onnx", "Add"),
 ];
