@@ -12,7 +12,7 @@ pub mod trial;
 pub(crate) mod wire;
 
 pub use golden::{Golden, MAX_DIFFERENCE, decimal};
-pub(crate) use inspect::{Aggregate, Links, Mode, NOWHERE, Node, Transform, Trees};
+pub(crate) use inspect::{Aggregate, Links, Mode, Node, Transform, Trees};
 pub use inspect::{Outline, Tensor, ValueType, inspect};
 pub use load::{Loaded, MAX_FILE_BYTES, Verified, load, load_as, load_onnx, load_tree, verify};
 pub use metadata::{Feature, Metadata};

@@ -41,10 +41,7 @@ use after::After;
 pub use pulse::Pulse;
 use turn::Turn;
 
-use super::{
-    Engine,
-    pair::{Companion, Recorder},
-};
+use super::{Engine, pair::Evidence};
 use crate::metrics::Shard;
 
 /// Rows that one call of the model scores at most.
@@ -76,10 +73,8 @@ pub type Score = Result<f32, Failure>;
 pub struct Settings {
     /// Rows that may wait.
     pub queue: usize,
-    /// Counts the features of scored payments, and pairs.
-    pub recorder: Option<Recorder>,
-    /// A second model that scores the same rows afterwards; it needs the recorder.
-    pub companion: Option<Companion>,
+    /// What is counted of scored payments, if anything.
+    pub evidence: Option<Evidence>,
     /// Told of failures.
     pub pulse: Arc<Pulse>,
 }
@@ -88,8 +83,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             queue: DEFAULT_QUEUE,
-            recorder: None,
-            companion: None,
+            evidence: None,
             pulse: Arc::default(),
         }
     }
@@ -171,7 +165,7 @@ impl Batcher {
             ready: Notify::new(),
         });
         let turn = Turn::new(engine, shard, Arc::clone(&settings.pulse));
-        let after = After::new(queue.width, settings.recorder, settings.companion);
+        let after = After::new(queue.width, settings.evidence);
         let drain = spawn_local(drain(Rc::clone(&queue), turn, after));
         Self { queue, drain }
     }

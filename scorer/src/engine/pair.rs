@@ -18,7 +18,15 @@ pub use counters::{Arm, PairCounters, Recorder, SCORE_BINS, Totals};
 
 use super::Engine;
 
-/// A second model for one thread. An engine of another width than the first is never asked.
+/// What one thread counts of the payments that it scores.
+pub struct Evidence {
+    /// Counts the features of payments, and pairs.
+    pub recorder: Recorder,
+    /// The second model, if there is one.
+    pub companion: Option<Companion>,
+}
+
+/// A second model for one thread. One of another width than the first is never asked, and the log says so.
 pub struct Companion {
     /// Scores the rows again.
     pub engine: Box<dyn Engine>,

@@ -1,12 +1,14 @@
 //! Tree ensembles without ONNX Runtime: the same scores, several times faster, and no library.
 //!
 //! `plan` reads the graph and finds the one tree ensemble between the input and the probability, with what stands before
-//! and behind it; `forest` lays its nodes out for the walk; `walk` scores. Whatever the exporters of XGBoost, LightGBM and
-//! scikit-learn's trees do not write is `Unsupported`, and ONNX Runtime serves it. Scores are those of ONNX Runtime to the
-//! last bit wherever it adds up in the order of the trees; that they agree is checked at every load (`probe`).
+//! and behind it; `forest` and `layout` bring it into the form in which `walk` scores; `finish` makes probabilities of
+//! sums. Whatever the exporters of XGBoost, LightGBM and scikit-learn's trees do not write is `Unsupported`, and ONNX
+//! Runtime serves it. Scores are those of ONNX Runtime to the last bit, because sums are made in the order of the trees;
+//! that they agree is checked at every load (`probe`).
 
 mod finish;
 mod forest;
+mod layout;
 mod plan;
 pub mod probe;
 mod walk;
@@ -14,7 +16,7 @@ mod walk;
 use std::sync::Arc;
 
 use forest::Forest;
-use walk::Node;
+use walk::Group;
 
 use super::{Engine, EngineError, MAX_BATCH};
 use crate::model::Shape;
@@ -64,7 +66,7 @@ impl TreeEngine {
 
     /// Bytes that the trees take, shared by all clones.
     pub fn bytes(&self) -> usize {
-        self.forest.nodes.len() * size_of::<Node>()
+        self.forest.groups.iter().map(Group::bytes).sum()
     }
 
     /// For each column of the input the values at which some tree decides otherwise, ascending.
@@ -92,7 +94,7 @@ impl Engine for TreeEngine {
             }
             scores.resize(start + count, 0.0);
             let sums = &mut scores[start..];
-            walk::add_up(forest.stride, &forest.nodes, &forest.groups, laid, sums);
+            walk::add_up(forest.stride, &forest.groups, laid, sums);
             for sum in sums {
                 *sum = forest.finish.apply(*sum);
             }

@@ -13,7 +13,7 @@ mod tensor;
 mod trees;
 mod types;
 
-pub(crate) use links::{Links, NOWHERE};
+pub(crate) use links::Links;
 pub(crate) use node::Node;
 pub(crate) use trees::{Aggregate, Mode, Transform, Trees};
 pub use types::{Tensor, ValueType};

@@ -1,7 +1,10 @@
 //! The engines on real models, with ONNX Runtime beside them.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests may")]
+
 mod agreement;
 mod explanations;
+mod trial;
 
 use std::{
     path::{Path, PathBuf},

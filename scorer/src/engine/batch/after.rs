@@ -8,7 +8,7 @@ use std::{
 use rand::Rng;
 
 use super::{MAX_BATCH, turn::Turn};
-use crate::engine::pair::{Companion, EVERY_ROW, Recorder};
+use crate::engine::pair::{Companion, EVERY_ROW, Evidence, Recorder};
 
 /// Time that the companion may take before other requests have their turn.
 const SLICE: Duration = Duration::from_millis(2);
@@ -21,30 +21,27 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// Counts payments, and scores them with the companion.
 pub struct After {
-    recorder: Option<Recorder>,
-    pairing: Option<Pairing>,
+    evidence: Option<(Recorder, Option<Pairing>)>,
 }
 
 impl After {
-    pub fn new(width: usize, recorder: Option<Recorder>, companion: Option<Companion>) -> Self {
-        let companion = companion.filter(|companion| companion.engine.width() == width);
-        Self {
-            recorder,
-            pairing: companion.map(|companion| Pairing::new(width, companion)),
-        }
+    pub fn new(width: usize, evidence: Option<Evidence>) -> Self {
+        let evidence = evidence.map(|Evidence { recorder, companion }| {
+            let pairing = companion.and_then(|companion| Pairing::new(width, companion));
+            (recorder, pairing)
+        });
+        Self { evidence }
     }
 
     /// Does what the answered batch calls for; `waiting` rows of other requests wait meanwhile. True when more is to be done.
     pub fn work(&mut self, turn: &Turn, waiting: usize) -> bool {
-        let Some(recorder) = &self.recorder else {
+        let Some((recorder, pairing)) = &mut self.evidence else {
             return false;
         };
         for (row, _) in turn.payments() {
             recorder.features(row);
         }
-        let Some(pairing) = &mut self.pairing else {
-            return false;
-        };
+        let Some(pairing) = pairing else { return false };
         pairing.collect(turn, recorder);
         pairing.slice(recorder, waiting);
         !pairing.scores.is_empty()
@@ -66,8 +63,17 @@ struct Pairing {
 }
 
 impl Pairing {
-    fn new(width: usize, companion: Companion) -> Self {
-        Self {
+    fn new(width: usize, companion: Companion) -> Option<Self> {
+        let found = companion.engine.width();
+        if found != width {
+            tracing::error!(
+                width,
+                companion = found,
+                "the companion has another width and stays off"
+            );
+            return None;
+        }
+        Some(Self {
             companion,
             width,
             rows: Vec::new(),
@@ -76,7 +82,7 @@ impl Pairing {
             fitting: 1,
             rests_until: None,
             complained: None,
-        }
+        })
     }
 
     /// Takes the sampled rows of a batch, as far as there is room.

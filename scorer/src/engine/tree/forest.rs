@@ -5,17 +5,12 @@ use std::collections::BTreeSet;
 use super::{
     Unsupported,
     finish::{Finish, Link, binary_link, divisor},
+    layout::{Layout, Split},
     plan::{Plan, Scaler},
     unsupported,
-    walk::{Group, LANES, Node, STRIDES},
+    walk::{Group, STRIDES},
 };
-use crate::model::{Links, Mode, NOWHERE, Transform, Trees};
-
-/// Places of nodes have 24 bits.
-const MAX_PLACES: usize = 1 << 24;
-
-/// Up to this depth a group's walk takes all steps; beyond it looks now and then whether all have arrived.
-const FIXED_STEPS: u32 = 8;
+use crate::model::{Links, Mode, Transform, Trees};
 
 /// A tree ensemble that can be walked.
 #[derive(Debug)]
@@ -24,15 +19,13 @@ pub struct Forest {
     pub width: usize,
     /// Columns of the walk's rows.
     pub stride: usize,
-    /// All nodes; padded to a power of two.
-    pub nodes: Vec<Node>,
     /// The trees, in their order.
     pub groups: Vec<Group>,
     /// What the sums become.
     pub finish: Finish,
     /// Number of trees.
     pub trees: usize,
-    /// Number of nodes, without padding.
+    /// Number of nodes, leaves included.
     pub size: usize,
     /// Per column of the input, the values before which a tree decides otherwise.
     pub splits: Vec<Vec<f32>>,
@@ -43,15 +36,6 @@ pub struct Forest {
     has_rights: bool,
     /// Whether some split tells numbers from NaN only, and infinity is a number.
     bounded: bool,
-}
-
-/// A decision in the form `value < threshold goes left`.
-#[derive(Clone, Copy)]
-struct Split {
-    threshold: f32,
-    left: u32,
-    right: u32,
-    missing_left: bool,
 }
 
 impl Forest {
@@ -71,32 +55,23 @@ impl Forest {
         let Some(&stride) = STRIDES.iter().find(|stride| **stride > columns) else {
             return unsupported(format!("the model has {} columns", plan.width));
         };
-        let mut builder = Builder {
+        let layout = Layout {
             splits: &splits,
             features: &trees.features,
             weights: &leaves.weights,
             lefts,
-            leaf_column: stride as u32 - 1,
-            nodes: Vec::with_capacity(trees.modes.len() + 1),
+            stride,
         };
-        let grown = roots
-            .iter()
-            .map(|root| builder.tree(*root))
-            .collect::<Result<Vec<_>, _>>()?;
-        let (mut nodes, groups) = builder.finish(&grown)?;
-        let size = trees.modes.len();
-        nodes.resize(nodes.len().next_power_of_two(), Node::default());
         Ok(Self {
             width: plan.width,
             stride,
-            nodes,
-            groups,
+            groups: layout.groups(&roots)?,
             finish: Finish {
                 after: plan.after.clone(),
                 ..leaves.finish
             },
-            trees: grown.len(),
-            size,
+            trees: roots.len(),
+            size: trees.modes.len(),
             splits: input_splits(plan, &splits, &trees.features),
             scalers: plan.scalers.clone(),
             lefts,
@@ -293,86 +268,5 @@ fn regression(trees: &Trees, count: usize) -> Result<Finish, Unsupported> {
     match (divisor(trees.aggregate, count), trees.transform) {
         (Some(divisor), Transform::None) => Ok(finish(divisor, base, Link::Identity)),
         _ => unsupported("the trees are not added up, or the sum is transformed"),
-    }
-}
-
-/// A tree in its place.
-#[derive(Clone, Copy)]
-struct Grown {
-    root: u32,
-    depth: u32,
-}
-
-struct Builder<'a> {
-    splits: &'a [Option<Split>],
-    features: &'a [i32],
-    weights: &'a [f32],
-    lefts: usize,
-    leaf_column: u32,
-    nodes: Vec<Node>,
-}
-
-impl Builder<'_> {
-    fn room(&mut self, count: usize) -> Result<u32, Unsupported> {
-        let place = self.nodes.len();
-        if place + count > MAX_PLACES {
-            return unsupported(format!("the trees have more than {MAX_PLACES} nodes"));
-        }
-        self.nodes.resize(place + count, Node::default());
-        Ok(place as u32)
-    }
-
-    fn leaf(&mut self, place: u32, value: f32) {
-        self.nodes[place as usize] = Node {
-            threshold: value,
-            link: place << 8 | self.leaf_column,
-        };
-    }
-
-    /// Lays out one tree, level by level.
-    fn tree(&mut self, root: u32) -> Result<Grown, Unsupported> {
-        let place = self.room(1)?;
-        let (mut level, mut depth) = (vec![(root, place)], 0);
-        loop {
-            let mut next = Vec::new();
-            for (node, place) in level {
-                let Some(split) = self.splits[node as usize] else {
-                    self.leaf(place, self.weights[node as usize]);
-                    continue;
-                };
-                let children = self.room(2)?;
-                let copy = if split.missing_left { self.lefts } else { 0 };
-                let column = copy as u32 + self.features[node as usize] as u32;
-                self.nodes[place as usize] = Node {
-                    threshold: split.threshold,
-                    link: children << 8 | column,
-                };
-                debug_assert!(split.left != NOWHERE && split.right != NOWHERE);
-                next.extend([(split.left, children), (split.right, children + 1)]);
-            }
-            if next.is_empty() {
-                return Ok(Grown { root: place, depth });
-            }
-            (level, depth) = (next, depth + 1);
-        }
-    }
-
-    /// Groups the trees in their order; the last group is filled up with a tree that adds nothing.
-    fn finish(mut self, trees: &[Grown]) -> Result<(Vec<Node>, Vec<Group>), Unsupported> {
-        let nothing = self.room(1)?;
-        self.leaf(nothing, 0.0);
-        let groups = trees.chunks(LANES).map(|trees| {
-            let mut roots = [nothing; LANES];
-            for (root, tree) in roots.iter_mut().zip(trees) {
-                *root = tree.root;
-            }
-            let steps = trees.iter().map(|tree| tree.depth).max().unwrap_or_default();
-            Group {
-                roots,
-                steps,
-                early: steps > FIXED_STEPS,
-            }
-        });
-        Ok((self.nodes, groups.collect()))
     }
 }

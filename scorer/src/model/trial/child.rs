@@ -47,7 +47,6 @@ fn confine(arguments: &TrialArgs) -> Result<(), ModelError> {
         for (resource, limit) in [
             (Resource::RLIMIT_AS, memory),
             (Resource::RLIMIT_NOFILE, FILES),
-            (Resource::RLIMIT_FSIZE, 0),
             (Resource::RLIMIT_CORE, 0),
         ] {
             setrlimit(resource, limit, limit)?;

@@ -10,7 +10,7 @@ use crate::{
     decision::Thresholds,
     engine::{
         Batcher, Engine, EngineError, MAX_BATCH, Settings,
-        pair::{Arm, Companion, Control, PairCounters, Totals},
+        pair::{Arm, Companion, Control, Evidence, PairCounters, Totals},
     },
     model::Profile,
 };
@@ -67,10 +67,12 @@ fn run<F: Future<Output = ()>>(
         1,
     );
     let settings = Settings {
-        recorder: Some(counters.recorder(0)),
-        companion: Some(Companion {
-            engine: companion,
-            control,
+        evidence: Some(Evidence {
+            recorder: counters.recorder(0),
+            companion: Some(Companion {
+                engine: companion,
+                control,
+            }),
         }),
         ..Settings::default()
     };
