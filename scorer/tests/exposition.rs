@@ -37,8 +37,9 @@ fn metrics() -> Metrics {
         max_bytes: 1 << 20,
         old_files: 1,
     });
-    metrics.register(log.unwrap().counts());
-    metrics.register(Access::new(&Options::default()).unwrap().counts());
+    metrics.register(log.expect("nothing is opened").counts());
+    let access = Access::new(&Options::default()).expect("nothing is read");
+    metrics.register(access.counts());
     metrics.register(Arc::<Counts>::default());
     for worker in 0..2 {
         let shard = metrics.shard(worker);
@@ -78,14 +79,16 @@ fn parsed(page: &str, format: &str) -> Value {
         .stderr(Stdio::piped())
         .spawn()
         .expect("Python starts");
-    child.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
+    let mut stdin = child.stdin.take().expect("it is piped");
+    stdin.write_all(page.as_bytes()).expect("Python reads");
+    drop(stdin);
+    let output = child.wait_with_output().expect("Python ends");
     assert!(
         output.status.success(),
         "{}\n{page}",
         String::from_utf8_lossy(&output.stderr)
     );
-    serde_json::from_slice(&output.stdout).unwrap()
+    serde_json::from_slice(&output.stdout).expect("the script prints JSON")
 }
 
 /// The value of a series, whatever its labels `model` and `version` are.
