@@ -136,9 +136,28 @@ pub struct ServeArgs {
     /// How long a request waits for Redis.
     #[arg(long, env = "FRAUDOPS_REDIS_TIMEOUT", default_value = "20ms", value_parser = duration)]
     pub redis_timeout: Duration,
+    /// Which arm of a rollout the model is: stable or candidate. The companion is the other one.
+    #[arg(long, env = "FRAUDOPS_ROLE", value_enum, default_value_t = Role::Stable)]
+    pub role: Role,
+    /// A second model file: it scores the same payments after the answers are out, for the tables of pairs.
+    #[arg(long, env = "FRAUDOPS_COMPANION")]
+    pub companion: Option<PathBuf>,
+    /// File that switches the companion while the process runs: {"mode": "on", "sample": 0.25} or {"mode": "off"}.
+    /// Without it the companion scores every payment.
+    #[arg(long, env = "FRAUDOPS_COMPANION_CONTROL", requires = "companion")]
+    pub companion_control: Option<PathBuf>,
     /// The decision log.
     #[command(flatten)]
     pub decision_log: decision_log::Options,
+}
+
+/// An arm of a rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// The version that is promoted.
+    Stable,
+    /// The version that is on trial.
+    Candidate,
 }
 
 /// Arguments of `check`.

@@ -1,5 +1,6 @@
 //! The life of the server: bind, load beside the serving threads, serve, drain, leave.
 
+mod companion;
 mod prepare;
 mod services;
 
@@ -223,8 +224,8 @@ impl Server {
         loaded
     }
 
-    async fn install(&self, candidate: Candidate, installs: Vec<oneshot::Sender<Install>>) {
-        let mut services = match Services::start(self, &candidate) {
+    async fn install(&self, mut candidate: Candidate, installs: Vec<oneshot::Sender<Install>>) {
+        let mut services = match Services::start(self, &mut candidate) {
             Ok(services) => services,
             Err(error) => return self.fail(error),
         };

@@ -38,7 +38,7 @@ fn all_series_exist_at_zero() {
             "fraudops_scorer_shadow_requests_total 0",
             "fraudops_scorer_request_errors_total{kind=\"too_large\"} 0",
             "fraudops_scorer_model_errors_total{kind=\"deadline\"} 0",
-            "fraudops_scorer_card_numbers_refused_total 0",
+            "fraudops_scorer_request_errors_total{kind=\"card_number\"} 0",
             "fraudops_scorer_panics_total 0",
             "fraudops_scorer_imputed_features_total{feature=\"TX_AMOUNT\",kind=\"native\"} 0",
             "fraudops_scorer_ready 0",
@@ -57,7 +57,7 @@ fn shards_are_merged() {
         shard.decided(&answered(None, None));
         shard.imputed(1, Imputation::Median);
         shard.imputed(2, Imputation::Median);
-        shard.refused_card_number();
+        shard.refused_request(RequestError::CardNumber);
         shard.shadowed();
     }
     let page = metrics.expose(Format::Text, true);
@@ -78,7 +78,7 @@ fn shards_are_merged() {
             "fraudops_scorer_exposures_total 4",
             "fraudops_scorer_model_errors_total{kind=\"deadline\"} 2",
             "fraudops_scorer_imputed_features_total{feature=\"TX_DURING_NIGHT\",kind=\"median\"} 2",
-            "fraudops_scorer_card_numbers_refused_total 2",
+            "fraudops_scorer_request_errors_total{kind=\"card_number\"} 2",
             "fraudops_scorer_shadow_requests_total 2",
             "fraudops_scorer_ready 1",
         ],

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::companion::Beside;
 use crate::{
-    config::ServeArgs,
+    config::{Role, ServeArgs},
     decision::Thresholds,
     decision_log::Served,
     engine::pair::{Arm, PairCounters},
@@ -33,6 +34,8 @@ pub struct Candidate {
     pub digests: DigestKey,
     /// Counts the features of scored payments.
     pub features: Arc<PairCounters>,
+    /// A second model that scores the same payments.
+    pub companion: Option<Beside>,
     /// The model, for people.
     pub card: Card,
 }
@@ -78,9 +81,17 @@ pub fn prepare(arguments: &ServeArgs, count: usize) -> Result<Candidate, ModelEr
             .map_or_else(DigestKey::random, |redis| redis.key().clone()),
         sealer,
         redis,
-        features: PairCounters::new(&profiles, thresholds, Arm::Stable, count),
+        companion: Beside::load(arguments, &verified, count),
+        features: PairCounters::new(&profiles, thresholds, arm(arguments.role), count),
         card,
     })
+}
+
+fn arm(role: Role) -> Arm {
+    match role {
+        Role::Stable => Arm::Stable,
+        Role::Candidate => Arm::Candidate,
+    }
 }
 
 /// What is read from mounted Secrets.

@@ -4,10 +4,13 @@ use std::sync::{Arc, atomic::AtomicUsize};
 
 use tokio::task::spawn_local;
 
-use super::{Candidate, Server};
+use super::{Candidate, Server, companion::Beside};
 use crate::{
     decision_log::Recorder,
-    engine::{Batcher, Engine, Pulse, Settings, pair::PairCounters},
+    engine::{
+        Batcher, Engine, Pulse, Settings,
+        pair::{Companion, Evidence, PairCounters},
+    },
     feedback::{Arm, Version},
     idempotency::{Counters, DigestKey, Idempotency, Limits, Memory, Redis, RedisSettings},
     metrics::Shard,
@@ -33,6 +36,7 @@ pub struct Services {
     queue: usize,
     shards: Vec<Arc<Shard>>,
     logs: Vec<Recorder>,
+    companions: Vec<Companion>,
     /// Keeps the lists up to date for as long as it is held.
     pub watched: Watch,
 }
@@ -42,7 +46,7 @@ impl Services {
     ///
     /// # Errors
     /// When no thread is to be had.
-    pub fn start(server: &Server, candidate: &Candidate) -> Result<Self, ModelError> {
+    pub fn start(server: &Server, candidate: &mut Candidate) -> Result<Self, ModelError> {
         let (arguments, metrics, policy) = (&server.arguments, &server.metrics, &candidate.policy);
         let workers = candidate.loaded.engines.len();
         let rules = Arc::new(RuleCounters::new(&policy.rules, workers));
@@ -96,6 +100,10 @@ impl Services {
             queue: arguments.queue as usize,
             shards: (0..workers).map(|worker| metrics.shard(worker)).collect(),
             logs: (0..workers).map(|_| server.log.recorder()).collect(),
+            companions: candidate
+                .companion
+                .take()
+                .map_or_else(Vec::new, Beside::for_threads),
             watched,
         })
     }
@@ -117,8 +125,10 @@ impl Services {
         let log = self.logs.pop().unwrap_or_else(Recorder::off);
         let settings = Settings {
             queue: self.queue,
-            recorder: Some(self.features.recorder(worker)),
-            companion: None,
+            evidence: Some(Evidence {
+                recorder: self.features.recorder(worker),
+                companion: self.companions.pop(),
+            }),
             pulse: Arc::clone(&self.pulse),
         };
         Box::new(move || Pipeline {
