@@ -32,7 +32,8 @@ impl Explainer {
 
     /// The score and the reasons of a payment that is usual but for these features.
     fn explain(&mut self, features: &[(&str, f32)]) -> (f32, Vec<String>) {
-        let names: Vec<_> = Schema::card_payment().inputs().collect();
+        let schema = Schema::card_payment();
+        let names: Vec<_> = schema.inputs().collect();
         let mut row = self.usual.clone();
         for (name, value) in features {
             row[names.iter().position(|n| n == name).unwrap()] = *value;

@@ -8,7 +8,6 @@ use std::{
 
 use fraudops_scorer::{
     engine::{Choice, Kind},
-    features::Schema,
     model::{
         ModelError, Reason, Wanted,
         trial::{Limits, Report, Trial, TrialArgs, run},
@@ -31,14 +30,14 @@ fn the_child() {
         review: None,
         block: None,
     };
-    let (line, found) = run(&arguments, &Schema::card_payment());
+    let (line, found) = run(&arguments);
     println!("\n{line}");
     std::process::exit(i32::from(!found));
 }
 
 fn attempt(model: &str) -> Result<Report, ModelError> {
     let file = root().join(model);
-    let verified = verify(&file, &Schema::card_payment()).unwrap_or_else(|error| panic!("{model}: {error}"));
+    let verified = verify(&file).unwrap_or_else(|error| panic!("{model}: {error}"));
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["--exact", "--ignored", "--nocapture", "trial::the_child"])
