@@ -7,9 +7,10 @@ use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
         core::v1::{
-            Capabilities, Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction, KeyToPath,
-            PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile,
-            SecretVolumeSource, SecurityContext, TopologySpreadConstraint, Volume, VolumeMount,
+            Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar,
+            HTTPGetAction, KeyToPath, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
+            ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext,
+            TopologySpreadConstraint, Volume, VolumeMount,
         },
     },
     apimachinery::pkg::{
@@ -19,12 +20,13 @@ use k8s_openapi::{
     },
 };
 
-use super::{Served, meta, quantity};
+use super::{Served, meta, policy, quantity};
 use crate::reconcile::validate::{ValidModel, pinned_digest};
 
 const MODEL_DIR: &str = "/model";
 const MODEL_FILE: &str = "/model/model.onnx";
 const REGISTRY_DIR: &str = "/etc/fraudops/registry";
+const LISTS_DIR: &str = "/etc/fraudops/lists";
 /// The user of the image; distroless calls it nonroot.
 const USER: i64 = 65532;
 /// Longer than the scorer's own --shutdown-timeout (25 s), so that it ends by itself.
@@ -144,6 +146,16 @@ fn fetch(model: &ValidModel, version: &ModelVersion) -> Container {
 
 fn serve(model: &ValidModel, version: &ModelVersion) -> Container {
     let decision = &model.decision;
+    let mut env = model.scorer.env.clone();
+    env.extend(policy::policy(model).map(|policy| EnvVar {
+        name: "FRAUDOPS_POLICY".into(),
+        value: Some(policy),
+        value_from: None,
+    }));
+    let mut mounts = vec![mount("model", MODEL_DIR, true)];
+    mounts.extend(
+        list_maps(model).map(|(volume, list, _)| mount(&volume, &format!("{LISTS_DIR}/{list}"), true)),
+    );
     Container {
         name: "scorer".into(),
         args: Some(vec![
@@ -158,7 +170,8 @@ fn serve(model: &ValidModel, version: &ModelVersion) -> Container {
             port(meta::SCORER_PORT, 8080),
             port(meta::METRICS_PORT, 8010),
         ]),
-        volume_mounts: Some(vec![mount("model", MODEL_DIR, true)]),
+        env: non_empty(&env),
+        volume_mounts: Some(mounts),
         startup_probe: Some(probe("/readyz", 1, 300)),
         readiness_probe: Some(probe("/readyz", 2, 2)),
         liveness_probe: Some(probe("/livez", 10, 3)),
@@ -258,7 +271,27 @@ fn volumes(model: &ValidModel) -> Vec<Volume> {
             ..Volume::default()
         });
     }
+    // Not optional: a pod that would serve without its list must not start.
+    volumes.extend(list_maps(model).map(|(name, _, config_map)| Volume {
+        name,
+        config_map: Some(ConfigMapVolumeSource {
+            name: config_map.to_owned(),
+            default_mode: Some(0o444),
+            ..ConfigMapVolumeSource::default()
+        }),
+        ..Volume::default()
+    }));
     volumes
+}
+
+/// Volume, list and ConfigMap of each list that has one. Names of lists are no names of volumes: they are counted.
+fn list_maps(model: &ValidModel) -> impl Iterator<Item = (String, &str, &str)> {
+    let maps = model.lists.iter().filter_map(|(list, source)| {
+        let config_map = source.config_map_ref.as_ref()?;
+        Some((list.as_str(), config_map.name.as_str()))
+    });
+    maps.enumerate()
+        .map(|(i, (list, config_map))| (format!("list-{i}"), list, config_map))
 }
 
 fn spread(model: &ValidModel, version: &ModelVersion) -> Vec<TopologySpreadConstraint> {
