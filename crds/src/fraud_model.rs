@@ -5,6 +5,7 @@ mod idempotency;
 mod ingress;
 mod model;
 mod receipts;
+mod rules;
 mod scorer;
 mod status;
 
@@ -13,8 +14,11 @@ pub use idempotency::{Idempotency, Redis};
 pub use ingress::{Ingress, IssuerKind, IssuerRef, Tls};
 pub use model::{Decision, Model, OnModelError};
 pub use receipts::{Receipts, SecretRef};
+pub use rules::{ConfigMapRef, List, Rule, RuleAction, RuleMode};
 pub use scorer::{Autoscaling, ImagePullPolicy, Resources, Scorer};
 pub use status::{FraudModelStatus, ModelVersion, Phase, RetiringVersion};
+
+use std::collections::BTreeMap;
 
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
@@ -69,6 +73,22 @@ pub struct FraudModelSpec {
     /// How a transaction that is sent again is answered.
     #[serde(default)]
     pub idempotency: Idempotency,
+    /// Conditions that decide beside the model: allow before block before review, then in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new("self.all(r, self.exists_one(other, other.name == r.name))")
+        .message("rules[].name must be unique: two rules have the same name, rename one"))]
+    pub rules: Vec<rules::Rule>,
+    /// Lists of ids that conditions look into, by name: `CUSTOMER_ID in lists.<name>`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    #[x_kube(
+        validation = Rule::new(r"self.all(name, name.matches('^[a-z]\w*$') && name.size() <= 63)")
+            .message("a name in spec.lists begins with a lower-case letter and has at most 63 letters, digits and '_', so that a condition can say lists.<name>: blockedCustomers"),
+        validation = Rule::new("self.all(name, !(name in ['false', 'in', 'null', 'true']))")
+            .message("a name in spec.lists must not be false, in, null or true: these are words of CEL"),
+    )]
+    pub lists: BTreeMap<String, List>,
     /// How the scorer pods run.
     #[serde(default)]
     pub scorer: Scorer,

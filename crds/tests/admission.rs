@@ -57,6 +57,18 @@ fn redis(change: Value) -> Value {
     let mut redis = json!({ "secretRef": { "name": "redis" } });
     merge(&mut redis, &change);
     idempotency(json!({ "redis": redis }))
+fn rules(rules: Value) -> Value {
+    json!({ "spec": { "rules": rules } })
+}
+
+fn rule(change: Value) -> Value {
+    let mut rule = json!({ "name": "amount", "when": "TX_AMOUNT > 1.0", "action": "block" });
+    merge(&mut rule, &change);
+    rules(json!([rule]))
+}
+
+fn list(name: &str, list: Value) -> Value {
+    json!({ "spec": { "lists": { name: list } } })
 }
 
 fn rows() -> Vec<Row> {
@@ -227,6 +239,150 @@ fn rows() -> Vec<Row> {
             "an endless batch",
             json!({ "spec": { "decision": { "maxBatch": 100000 } } }),
             Some("spec.decision.maxBatch"),
+        // spec.rules
+        (
+            "rules",
+            rules(json!([
+                { "name": "a", "when": "score > 0.9", "action": "block", "mode": "enforce", "reason": "very likely fraud" },
+                { "name": "b-1", "when": "CUSTOMER_ID in lists.vip", "action": "allow", "mode": "shadow" },
+                { "name": "1", "when": "TX_AMOUNT > 1.0", "action": "review" },
+            ])),
+            None,
+        ),
+        (
+            "a rule's name with an underscore",
+            rule(json!({ "name": "a_b" })),
+            Some("rules[].name must hold only a-z, 0-9 and '-'"),
+        ),
+        (
+            "a rule's name that is too long",
+            rule(json!({ "name": "a".repeat(64) })),
+            Some("spec.rules[0].name"),
+        ),
+        (
+            "two rules of one name",
+            rules(json!([
+                { "name": "a", "when": "true", "action": "block" },
+                { "name": "a", "when": "false", "action": "block" },
+            ])),
+            Some("rules[].name must be unique"),
+        ),
+        (
+            "as many rules as there may be",
+            rules(
+                (0..64)
+                    .map(|i| json!({ "name": format!("r{i}"), "when": "true", "action": "block" }))
+                    .collect(),
+            ),
+            None,
+        ),
+        (
+            "too many rules",
+            rules(
+                (0..65)
+                    .map(|i| json!({ "name": format!("r{i}"), "when": "true", "action": "block" }))
+                    .collect(),
+            ),
+            Some("spec.rules"),
+        ),
+        (
+            "a rule without a condition",
+            rule(json!({ "when": null })),
+            Some("spec.rules[0].when"),
+        ),
+        (
+            "a condition that is too long",
+            rule(json!({ "when": "1".repeat(1025) })),
+            Some("spec.rules[0].when"),
+        ),
+        (
+            "an unknown action",
+            rule(json!({ "action": "deny" })),
+            Some("spec.rules[0].action"),
+        ),
+        (
+            "an unknown mode",
+            rule(json!({ "mode": "off" })),
+            Some("spec.rules[0].mode"),
+        ),
+        (
+            "a reason of two lines",
+            rule(json!({ "reason": "a\nb" })),
+            Some("rules[].reason must be one line"),
+        ),
+        (
+            "a reason that is too long",
+            rule(json!({ "reason": "a".repeat(257) })),
+            Some("spec.rules[0].reason"),
+        ),
+        (
+            "an unknown field of a rule",
+            rule(json!({ "weight": 1 })),
+            Some("unknown field \"spec.rules[0].weight\""),
+        ),
+        // spec.lists
+        (
+            "a list of ids",
+            list(
+                "blockedCustomers_2",
+                json!({ "values": [0, 323, 9007199254740993_i64] }),
+            ),
+            None,
+        ),
+        (
+            "a list in a ConfigMap",
+            list("vip", json!({ "configMapRef": { "name": "vip-customers" } })),
+            None,
+        ),
+        (
+            "a list of values and a ConfigMap",
+            list("vip", json!({ "values": [1], "configMapRef": { "name": "vip" } })),
+            Some("values and configMapRef of an entry of spec.lists exclude each other"),
+        ),
+        (
+            "a list of nothing",
+            list("vip", json!({})),
+            Some("an entry of spec.lists needs values"),
+        ),
+        (
+            "a list of texts",
+            list("vip", json!({ "values": ["a"] })),
+            Some("spec.lists.vip.values[0]"),
+        ),
+        (
+            "a list that is too long",
+            list("vip", json!({ "values": (0..1001).collect::<Vec<_>>() })),
+            Some("spec.lists.vip.values"),
+        ),
+        (
+            "a ConfigMap's name that is none",
+            list("vip", json!({ "configMapRef": { "name": "VIP customers" } })),
+            Some("configMapRef.name of an entry of spec.lists must be the name of a ConfigMap"),
+        ),
+        (
+            "a list's name with a hyphen",
+            list("blocked-customers", json!({ "values": [1] })),
+            Some("a name in spec.lists begins with a lower-case letter"),
+        ),
+        (
+            "a list's name that begins with a digit",
+            list("1st", json!({ "values": [1] })),
+            Some("a name in spec.lists begins with a lower-case letter"),
+        ),
+        (
+            "a list's name that is too long",
+            list(&"a".repeat(64), json!({ "values": [1] })),
+            Some("a name in spec.lists begins with a lower-case letter"),
+        ),
+        (
+            "a list's name that is a word of CEL",
+            list("in", json!({ "values": [1] })),
+            Some("a name in spec.lists must not be false, in, null or true"),
+        ),
+        (
+            "too many lists",
+            json!({ "spec": { "lists": (0..17).map(|i| (format!("l{i}"), json!({ "values": [1] }))).collect::<serde_json::Map<_, _>>() } }),
+            Some("spec.lists"),
         ),
         // spec.scorer
         ("replicas", scorer(json!({ "replicas": 3 })), None),
@@ -476,6 +632,16 @@ async fn the_api_server_admits_what_can_be_honoured_and_explains_what_can_not() 
             (None, Err(message)) => bail!("{told}: refused: {message}"),
             (Some(expected), Ok(())) => bail!("{told}: admitted, but {expected:?} was expected"),
         }
+    }
+    for example in ["quickstart", "rules"] {
+        let path = format!(
+            "{}/../examples/{example}/fraudmodel.yaml",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let mut manifest: Value = serde_yaml::from_str(&std::fs::read_to_string(&path)?)?;
+        manifest["metadata"]["namespace"] = "default".into();
+        let outcome = create_strictly(&api, &serde_json::from_value(manifest)?).await;
+        ensure!(outcome.is_ok(), "{path}: refused: {outcome:?}");
     }
     let mut rules = BTreeSet::new();
     messages(&serde_json::to_value(fraudops_crds::crd()?)?, &mut rules);

@@ -8,6 +8,7 @@ mod meta;
 mod monitor;
 mod network_policy;
 mod pdb;
+mod policy;
 mod quantity;
 mod receipt_keys;
 mod service;
@@ -25,6 +26,8 @@ pub use meta::{
     receipt_keys_name, secret_name, selector, version_name,
 };
 pub use receipt_keys::build as receipt_keys;
+
+pub(crate) use policy::policy;
 
 use crate::reconcile::validate::ValidModel;
 
@@ -172,6 +175,47 @@ mod tests {
         };
         let valid = crate::reconcile::validate::validate(&model, &defaults).unwrap();
         insta::assert_yaml_snapshot!(objects(&valid));
+    }
+
+    #[test]
+    fn the_deployment_of_a_model_with_rules_and_lists() {
+        let mut model = fixture::model();
+        model.spec.rules = serde_json::from_value(serde_json::json!([
+            { "name": "blocked-customer", "when": "CUSTOMER_ID in lists.blockedCustomers", "action": "block",
+              "reason": "costs $(AMOUNT)" },
+            { "name": "vip", "when": "CUSTOMER_ID in lists.vip && score < 0.9", "action": "allow", "mode": "shadow" },
+        ]))
+        .unwrap();
+        model.spec.lists = serde_json::from_value(serde_json::json!({
+            "blockedCustomers": { "configMapRef": { "name": "blocked-customers" } },
+            "vip": { "values": [7, 9007199254740993_i64] },
+        }))
+        .unwrap();
+        let valid = crate::reconcile::validate::validate(&model, &fixture::defaults()).unwrap();
+        let deployment = objects(&valid)
+            .into_iter()
+            .find(|object| object["kind"] == "Deployment")
+            .unwrap();
+        let pod = &deployment["spec"]["template"]["spec"];
+        insta::assert_yaml_snapshot!(
+            serde_json::json!({ "containers": pod["containers"], "volumes": pod["volumes"] })
+        );
+        assert!(
+            pod["initContainers"][0].get("env").is_none(),
+            "only the scorer has the policy"
+        );
+    }
+
+    #[test]
+    fn a_policy_without_rules_and_values_is_not_handed_over() {
+        let mut model = fixture::model();
+        let list = serde_json::json!({ "vip": { "configMapRef": { "name": "vip" } } });
+        model.spec.lists = serde_json::from_value(list).unwrap();
+        let valid = crate::reconcile::validate::validate(&model, &fixture::defaults()).unwrap();
+        assert_eq!(policy(&valid), None);
+        let text = serde_json::to_string(&objects(&valid)).unwrap();
+        assert!(!text.contains("FRAUDOPS_POLICY"));
+        assert!(text.contains("/etc/fraudops/lists/vip"));
     }
 
     #[test]

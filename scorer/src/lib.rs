@@ -6,6 +6,7 @@
 //!   replayed and warmed up. Until that is done the process answers 503 and says why.
 //! - `receipt` seals what was scored into the answer, `feedback` takes it back with a label, `idempotency` answers a
 //!   transaction that is sent again as it was answered first.
+//! - `rules` are the conditions of the manifest, compiled; `policy` is what the manifest says about answers.
 //! - `http` is the transport: one thread, one runtime, one listener and one engine for each core.
 //! - `access` says who may call, `metrics`, `telemetry` and `decision_log` what has happened. None of them waits for anybody.
 //! - `serve`, `check` and `model::artifact` are the three commands.

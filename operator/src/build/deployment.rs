@@ -7,9 +7,10 @@ use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
         core::v1::{
-            Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, HTTPGetAction, KeyToPath,
-            PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile,
-            SecretVolumeSource, SecurityContext, TopologySpreadConstraint, Volume, VolumeMount,
+            Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar,
+            HTTPGetAction, KeyToPath, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
+            ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext,
+            TopologySpreadConstraint, Volume, VolumeMount,
         },
     },
     apimachinery::pkg::{
@@ -19,7 +20,7 @@ use k8s_openapi::{
     },
 };
 
-use super::{Served, meta, quantity};
+use super::{Served, meta, policy, quantity};
 use crate::reconcile::validate::{ValidModel, pinned_digest};
 
 const MODEL_DIR: &str = "/model";
@@ -27,6 +28,7 @@ const MODEL_FILE: &str = "/model/model.onnx";
 const REGISTRY_DIR: &str = "/etc/fraudops/registry";
 const RECEIPT_KEYS_DIR: &str = "/etc/fraudops/receipt-keys";
 const REDIS_DIR: &str = "/etc/fraudops/redis";
+const LISTS_DIR: &str = "/etc/fraudops/lists";
 /// The user of the image; distroless calls it nonroot.
 const USER: i64 = 65532;
 /// Longer than the scorer's own --shutdown-timeout (25 s), so that it ends by itself.
@@ -158,6 +160,10 @@ fn serve(model: &ValidModel, version: &ModelVersion) -> Container {
             format!("--deadline={}", decision.deadline),
             format!("--block-status={}", decision.block_status),
             format!("--max-batch={}", decision.max_batch),
+            format!("--idempotency-ttl={}", model.idempotency.ttl),
+            format!("--model-name={}", model.name),
+            format!("--model-namespace={}", model.namespace),
+            format!("--version-hash={}", version.hash),
         ]),
         ports: Some(vec![
             port(meta::SCORER_PORT, 8080),
@@ -172,7 +178,7 @@ fn serve(model: &ValidModel, version: &ModelVersion) -> Container {
     }
 }
 
-/// The spec's environment, and where the mounted Secrets are.
+/// The spec's environment, the policy, and where the mounted Secrets are.
 fn serving_env(model: &ValidModel) -> Vec<EnvVar> {
     let ours = |name: &str, value: &str| EnvVar {
         name: name.into(),
@@ -181,9 +187,11 @@ fn serving_env(model: &ValidModel) -> Vec<EnvVar> {
     };
     let mut env = model.scorer.env.clone();
     env.push(ours("FRAUDOPS_RECEIPT_KEYS", RECEIPT_KEYS_DIR));
-    if model.idempotency.redis.is_some() {
+    if let Some(redis) = &model.idempotency.redis {
         env.push(ours("FRAUDOPS_REDIS", REDIS_DIR));
+        env.push(ours("FRAUDOPS_REDIS_TIMEOUT", &redis.timeout));
     }
+    env.extend(policy::policy(model).map(|policy| ours("FRAUDOPS_POLICY", &policy)));
     env
 }
 
@@ -195,6 +203,8 @@ fn serving_mounts(model: &ValidModel) -> Vec<VolumeMount> {
     if model.idempotency.redis.is_some() {
         mounts.push(mount("redis", REDIS_DIR, true));
     }
+    let lists = list_maps(model);
+    mounts.extend(lists.map(|(volume, list, _)| mount(&volume, &format!("{LISTS_DIR}/{list}"), true)));
     mounts
 }
 
@@ -299,6 +309,16 @@ fn volumes(model: &ValidModel) -> Vec<Volume> {
             ..Volume::default()
         });
     }
+    // Not optional: a pod that would serve without its list must not start.
+    volumes.extend(list_maps(model).map(|(name, _, config_map)| Volume {
+        name,
+        config_map: Some(ConfigMapVolumeSource {
+            name: config_map.to_owned(),
+            default_mode: Some(0o444),
+            ..ConfigMapVolumeSource::default()
+        }),
+        ..Volume::default()
+    }));
     volumes
 }
 
@@ -313,6 +333,14 @@ fn secret_volume(name: &str, secret: String) -> Volume {
         }),
         ..Volume::default()
     }
+/// Volume, list and ConfigMap of each list that has one. Names of lists are no names of volumes: they are counted.
+fn list_maps(model: &ValidModel) -> impl Iterator<Item = (String, &str, &str)> {
+    let maps = model.lists.iter().filter_map(|(list, source)| {
+        let config_map = source.config_map_ref.as_ref()?;
+        Some((list.as_str(), config_map.name.as_str()))
+    });
+    maps.enumerate()
+        .map(|(i, (list, config_map))| (format!("list-{i}"), list, config_map))
 }
 
 fn spread(model: &ValidModel, version: &ModelVersion) -> Vec<TopologySpreadConstraint> {

@@ -3,13 +3,18 @@
 //! The API server has already refused what the admission rules name; these checks guard what would be dangerous if a
 //! rule were missing there: names, and text that goes into a rule of Traefik's.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use fraudops_crds::fraud_model::{
-    Decision, FraudModel, Idempotency, Ingress, MAX_NAME, Model, ModelVersion, Receipts, Scorer,
+    Decision, FraudModel, Idempotency, Ingress, List, MAX_NAME, Model, ModelVersion, Receipts, Rule, Scorer,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
+
+/// Most bytes of the policy: Linux takes 128 KiB for one variable of the environment.
+const MAX_POLICY: usize = 120_000;
 
 /// Settings of the operator that shape the objects it makes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,6 +42,10 @@ pub struct ValidModel {
     pub receipts: Receipts,
     /// Answers to transactions that are sent again.
     pub idempotency: Idempotency,
+    /// Decisions beside the model.
+    pub rules: Vec<Rule>,
+    /// What conditions look into: each has values, or a ConfigMap.
+    pub lists: BTreeMap<String, List>,
     /// Pods.
     pub scorer: Scorer,
     /// Image of the scorer.
@@ -85,6 +94,8 @@ pub fn validate(model: &FraudModel, defaults: &Defaults) -> Result<ValidModel, I
     owner.block_owner_deletion = Some(true);
     let spec = &model.spec;
     validate_decision(&spec.decision)?;
+    validate_rules(&spec.rules)?;
+    validate_lists(&spec.lists)?;
     if let Some(ingress) = &spec.ingress {
         validate_ingress(ingress)?;
     }
@@ -105,7 +116,7 @@ pub fn validate(model: &FraudModel, defaults: &Defaults) -> Result<ValidModel, I
             "is empty, and the operator has no --scorer-image",
         ));
     }
-    Ok(ValidModel {
+    let valid = ValidModel {
         name,
         namespace: model.namespace().unwrap_or_default(),
         owner,
@@ -113,11 +124,57 @@ pub fn validate(model: &FraudModel, defaults: &Defaults) -> Result<ValidModel, I
         decision: spec.decision.clone(),
         receipts: spec.receipts.clone(),
         idempotency: spec.idempotency.clone(),
+        rules: spec.rules.clone(),
+        lists: spec.lists.clone(),
         scorer: spec.scorer.clone(),
         image,
         ingress: spec.ingress.clone(),
         insecure_registries: defaults.insecure_registries.clone(),
-    })
+    };
+    match crate::build::policy(&valid) {
+        Some(policy) if policy.len() > MAX_POLICY => Err(invalid(
+            "spec.lists",
+            format!(
+                "values and spec.rules have {} bytes together, more than the {MAX_POLICY} that fit a pod's environment: move a list to a ConfigMap (configMapRef)",
+                policy.len()
+            ),
+        )),
+        _ => Ok(valid),
+    }
+}
+
+fn validate_rules(rules: &[Rule]) -> Result<(), Invalid> {
+    let mut names = BTreeSet::new();
+    match rules
+        .iter()
+        .find(|rule| !is_label(&rule.name) || !names.insert(&rule.name))
+    {
+        Some(_) => Err(invalid(
+            "spec.rules",
+            "every rule needs a name of its own that holds only a-z, 0-9 and '-'",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The name of a list becomes a directory of the pod.
+fn validate_lists(lists: &BTreeMap<String, List>) -> Result<(), Invalid> {
+    for (name, list) in lists {
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if name.len() > 63 || !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.chars().all(word) {
+            return Err(invalid(
+                "spec.lists",
+                "a name begins with a lower-case letter and has at most 63 letters, digits and '_'",
+            ));
+        }
+        if list.values.is_some() == list.config_map_ref.is_some() {
+            return Err(invalid(
+                "spec.lists",
+                "an entry needs exactly one of values and configMapRef",
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn validate_decision(decision: &Decision) -> Result<(), Invalid> {
@@ -266,6 +323,44 @@ mod tests {
             ingress.path = path.into();
             assert!(validate(&model, &fixture::defaults()).is_err(), "{host} {path}");
         }
+    }
+
+    fn with(rules: serde_json::Value, lists: serde_json::Value) -> Result<ValidModel, Invalid> {
+        let mut model = fixture::model();
+        model.spec.rules = serde_json::from_value(rules).unwrap();
+        model.spec.lists = serde_json::from_value(lists).unwrap();
+        validate(&model, &fixture::defaults())
+    }
+
+    #[test]
+    fn rules_and_lists_that_could_not_be_served_are_refused() {
+        use serde_json::json;
+        let rule = |name: &str| json!({ "name": name, "when": "true", "action": "block" });
+        assert!(with(json!([rule("a"), rule("b")]), json!({ "vip": { "values": [] } })).is_ok());
+        assert!(with(json!([rule("a"), rule("a")]), json!({})).is_err());
+        assert!(with(json!([rule("a_b")]), json!({})).is_err());
+        for lists in [
+            json!({ "a/../b": { "values": [1] } }),
+            json!({ "..": { "configMapRef": { "name": "a" } } }),
+            json!({ "a": {} }),
+            json!({ "a": { "values": [1], "configMapRef": { "name": "a" } } }),
+        ] {
+            assert!(with(json!([]), lists.clone()).is_err(), "{lists}");
+        }
+    }
+
+    #[test]
+    fn a_policy_that_does_not_fit_the_environment_is_refused_with_the_way_out() {
+        use serde_json::json;
+        let values: Vec<i64> = (0..1000).map(|i| 1_000_000_000 + i).collect();
+        let lists: serde_json::Map<_, _> = (0..16)
+            .map(|i| (format!("l{i}"), json!({ "values": values })))
+            .collect();
+        let error = with(json!([]), lists.into()).unwrap_err().to_string();
+        assert!(
+            error.starts_with("spec.lists: ") && error.contains("configMapRef"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub fn parse(when: &str) -> Result<Parsed, String> {
 fn tree(when: &str) -> Result<(IdedExpr, SourceInfo), String> {
     let parser = Parser::new()
         .max_recursion_depth(MAX_RECURSION)
-        .error_recovery_limit(0);
+        .error_recovery_limit(1);
     parser
         .parse_with_source_info(when)
         .map_err(|errors| syntax(&errors))
@@ -119,16 +119,20 @@ fn screen(when: &str) -> Result<(), String> {
 
 /// The first thing that the parser found, without its list of what it would have liked instead.
 fn syntax(errors: &ParseErrors) -> String {
+    let gave_up = |message: &str| message.contains("recovery attempt");
     let told = errors
         .errors
         .iter()
-        .find(|e| e.pos.0 > 0 && !e.msg.contains("recovery attempt"));
+        .find(|error| error.pos.0 > 0 && !gave_up(&error.msg));
     let Some(error) = told else {
-        return "the condition cannot be parsed, because it nests too deeply: split it into several rules"
-            .into();
+        return "this is no CEL expression".into();
     };
     let text = error.msg.split(" expecting ").next().unwrap_or_default();
-    let text = text.trim_start_matches("Syntax error: ");
+    let text = match text.trim_start_matches("Syntax error: ") {
+        // What stops the parser's recursion comes as an error of another kind.
+        other if other.starts_with("OtherError") => "it nests too deeply here: split it into several rules",
+        told => told,
+    };
     let (line, column) = error.pos;
     format!("line {line}, column {column}: this is no CEL expression: {text}")
 }
@@ -182,6 +186,8 @@ mod tests {
             let error = problem(bad);
             assert!(error.starts_with("line 1, column"), "{bad}: {error}");
         }
+        let deep = problem(&("a?b:".repeat(60) + "c"));
+        assert!(deep.contains("it nests too deeply here: split it"), "{deep}");
     }
 
     #[test]
