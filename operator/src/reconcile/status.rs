@@ -216,7 +216,7 @@ mod tests {
 
     fn visit(model: &FraudModel, observed: &Observed, applied: &Applied) -> FraudModelStatus {
         let valid = validate(model, &fixture::defaults()).unwrap();
-        let plan = plan(model, &valid, observed, Waits::default(), now());
+        let plan = plan(model, &valid, observed, crate::rollout::Waits::default(), now());
         status_of(model, &valid, observed, &plan, applied, now())
     }
 
@@ -321,7 +321,13 @@ mod tests {
         let mut scene = Scene::serving();
         scene.certificate("False", "renewing");
         let valid = validate(&scene.model, &fixture::defaults()).unwrap();
-        let plan = plan(&scene.model, &valid, &scene.observed, Waits::default(), now());
+        let plan = plan(
+            &scene.model,
+            &valid,
+            &scene.observed,
+            crate::rollout::Waits::default(),
+            now(),
+        );
         for kind in [build::Kind::IngressRoute, build::Kind::TraefikService] {
             let route = scene.observed.child(kind, "card-fraud").unwrap();
             assert!(plan.keeps(&valid, kind, route) || plan.desired.iter().any(|child| child.kind == kind));

@@ -118,7 +118,7 @@ pub fn next(progress: &Progress, evidence: &Evidence, waits: Waits, now: Timesta
     };
     Step {
         stage,
-        fallback: kept.or_else(|| stable.clone()),
+        fallback: stable.as_ref().map(|stable| kept.unwrap_or(stable).clone()),
         stable,
         candidate,
         retiring,
