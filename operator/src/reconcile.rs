@@ -94,7 +94,7 @@ async fn advance(ctx: &Context, model: &FraudModel, valid: &ValidModel) -> Resul
     };
     let now = Timestamp::now();
     let plan = plan::plan(model, valid, &observed, waits, now);
-    let before = remember(ctx, model, valid, &plan, now).await?;
+    let before = persist(ctx, model, valid, &plan, now).await?;
     let applied = apply::apply(ctx, valid, &observed, &plan).await?;
     let status = status::status_of(model, valid, &observed, &plan, &applied, now);
     status::publish(ctx, model, before.as_ref(), &status).await?;
@@ -107,7 +107,7 @@ async fn advance(ctx: &Context, model: &FraudModel, valid: &ValidModel) -> Resul
 
 /// In a rollout, what was decided and on what numbers is written before the traffic moves: whoever goes on from there, after
 /// whatever happened, derives the same weights. Gives the status as it is then.
-async fn remember(
+async fn persist(
     ctx: &Context,
     model: &FraudModel,
     valid: &ValidModel,
