@@ -318,7 +318,7 @@ mod tests {
         assert_eq!(judged.value, Some(3.0 / 512.0));
         assert_eq!(
             judged.message,
-            "within the limits; errors: 3 in 512 (0.586 %), 99 % interval 0.145 % to 2.33 %; stable: 1 in 9701 (0.01 %)"
+            "within the limits; errors: 3 in 512 (0.586 %), 99 % interval 0.148 % to 2.29 %; stable: 1 in 9701 (0.01 %)"
         );
     }
 }

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use proptest::{prelude::*, strategy::Strategy as _};
+use proptest::prelude::*;
 
 use super::{Strategy, *};
 use crate::rollout::{

@@ -97,7 +97,7 @@ fn a_good_version_goes_through_its_steps_and_is_promoted() {
     );
     let early = next(&remember(&first), &seen("b", 300, 0), WAITS, at(17));
     assert_eq!(
-        (early.weights(), early.moved, early.hold),
+        (early.weights(), early.moved, early.hold.clone()),
         (
             vec![("a", 50), ("b", 50)],
             false,
