@@ -71,6 +71,8 @@ fn rule(change: Value) -> Value {
 
 fn list(name: &str, list: Value) -> Value {
     json!({ "spec": { "lists": { name: list } } })
+}
+
 /// One step, changed as told, behind a route.
 fn rollout(change: Value) -> Value {
     let mut rollout = json!({ "steps": [{ "weight": 5 }] });
@@ -346,6 +348,7 @@ fn rows() -> Vec<Row> {
             "an endless batch",
             json!({ "spec": { "decision": { "maxBatch": 100000 } } }),
             Some("spec.decision.maxBatch"),
+        ),
         // spec.rules
         (
             "rules",

@@ -333,6 +333,8 @@ fn secret_volume(name: &str, secret: String) -> Volume {
         }),
         ..Volume::default()
     }
+}
+
 /// Volume, list and ConfigMap of each list that has one. Names of lists are no names of volumes: they are counted.
 fn list_maps(model: &ValidModel) -> impl Iterator<Item = (String, &str, &str)> {
     let maps = model.lists.iter().filter_map(|(list, source)| {

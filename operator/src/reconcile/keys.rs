@@ -85,7 +85,7 @@ mod tests {
     use crate::{
         fixture::Scene,
         reconcile::{
-            plan::{Waits, plan},
+            plan::plan,
             validate::validate,
         },
     };
@@ -96,7 +96,7 @@ mod tests {
             &scene.model,
             &valid,
             &scene.observed,
-            Waits::default(),
+            crate::rollout::Waits::default(),
             Timestamp::UNIX_EPOCH,
         );
         may_be_missing(&valid, &scene.observed, &plan)
