@@ -79,6 +79,9 @@ pub(crate) fn controller_manager(network: Network) -> Component {
             ("leader-elect", "false"),
             ("bind-address", "127.0.0.1"),
             ("profiling", "false"),
+            // After an outage of the API server its watch is the last to come back, up to a minute later. With the default
+            // of 50 s it then calls the only node lost, and Kubernetes itself takes every pod out of its Service.
+            ("node-monitor-grace-period", "5m"),
         ],
     )
 }

@@ -53,6 +53,7 @@ async fn a_minute_without_an_api_server_fails_no_request() -> Result<()> {
     .await?;
 
     let report = load.stop().await?;
+    println!("{} requests over {:?}", report.requests, report.versions);
     let first = report.failures.first();
     assert!(
         report.failures.is_empty(),
