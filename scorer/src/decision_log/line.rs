@@ -51,10 +51,12 @@ pub fn write(to: &mut Buffer, number: u64, now: SystemTime, entry: &Entry<'_>, w
     let line = &mut to.bytes;
     if let Some(trace) = entry.trace {
         line.extend_from_slice(b",\"trace_id\":\"");
-        for byte in trace {
-            line.push(HEX[usize::from(byte >> 4)]);
-            line.push(HEX[usize::from(byte & 15)]);
+        let mut digits = [0; 32];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(trace) {
+            pair[0] = HEX[usize::from(byte >> 4)];
+            pair[1] = HEX[usize::from(byte & 15)];
         }
+        line.extend_from_slice(&digits);
         line.push(b'"');
     }
     line.extend_from_slice(b",\"request_id\":");
@@ -127,17 +129,20 @@ fn push_number(line: &mut Vec<u8>, mut number: u64) {
     line.extend_from_slice(&digits[first..]);
 }
 
-fn push_padded(line: &mut Vec<u8>, number: u64, width: u32) {
-    for place in (0..width).rev() {
-        line.push(b'0' + (number / 10_u64.pow(place) % 10) as u8);
+/// Writes a number into exactly these digits.
+fn set_digits(digits: &mut [u8], mut number: u64) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
     }
 }
 
 fn push_milliseconds(line: &mut Vec<u8>, microseconds: u128) {
     let microseconds = u64::try_from(microseconds).unwrap_or(u64::MAX);
     push_number(line, microseconds / 1000);
-    line.push(b'.');
-    push_padded(line, microseconds % 1000, 3);
+    let mut rest = *b".000";
+    set_digits(&mut rest[1..], microseconds % 1000);
+    line.extend_from_slice(&rest);
 }
 
 /// RFC 3339 in UTC, with milliseconds.
@@ -145,18 +150,15 @@ fn push_time(line: &mut Vec<u8>, at: SystemTime) {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (year, month, day) = date(since.as_secs() / 86_400);
     let second = since.as_secs() % 86_400;
-    for (number, width, end) in [
-        (year, 4, b'-'),
-        (month, 2, b'-'),
-        (day, 2, b'T'),
-        (second / 3600, 2, b':'),
-        (second / 60 % 60, 2, b':'),
-        (second % 60, 2, b'.'),
-        (u64::from(since.subsec_millis()), 3, b'Z'),
-    ] {
-        push_padded(line, number, width);
-        line.push(end);
-    }
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    set_digits(&mut text[..4], year);
+    set_digits(&mut text[5..7], month);
+    set_digits(&mut text[8..10], day);
+    set_digits(&mut text[11..13], second / 3600);
+    set_digits(&mut text[14..16], second / 60 % 60);
+    set_digits(&mut text[17..19], second % 60);
+    set_digits(&mut text[20..23], u64::from(since.subsec_millis()));
+    line.extend_from_slice(&text);
 }
 
 /// The date of a day since 1970, in years that begin in March, so that the odd day is the last one.

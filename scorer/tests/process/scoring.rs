@@ -30,7 +30,7 @@ fn scores_equal_those_of_python_and_decide_by_the_models_own_thresholds() {
         assert_eq!(json["model_version"], "0.0.1");
     }
     let total: f64 = ["approve", "review", "block"]
-        .map(|d| server.metric(&format!("fraudops_scorer_decisions_total{{decision=\"{d}\"}}")))
+        .map(|d| server.metric(&format!("fraudops_scorer_predictions_total{{decision=\"{d}\"}}")))
         .iter()
         .sum();
     assert_eq!(total, 64.0);
@@ -186,4 +186,28 @@ fn the_other_paths_answer_what_they_promise() {
     );
     assert_eq!(server.metric(&info), 1.0);
     assert!(server.metric("process_start_time_seconds") > 1.5e9);
+}
+
+#[test]
+fn metrics_come_in_the_format_that_is_asked_for() {
+    let server = Server::ready(&[]);
+    for (accept, kind, ends) in [
+        ("*/*", "text/plain; version=0.0.4; charset=utf-8", false),
+        (
+            "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            true,
+        ),
+    ] {
+        let mut connection = Connection::open(server.admin).unwrap();
+        connection
+            .send(format!(
+                "GET /metrics HTTP/1.1\r\nhost: admin\r\naccept: {accept}\r\n\r\n"
+            ))
+            .unwrap();
+        let answer = connection.answer().unwrap();
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some(kind)));
+        assert_eq!(answer.header("vary"), Some("accept"));
+        assert_eq!(answer.body.ends_with("# EOF\n"), ends);
+    }
 }
