@@ -8,8 +8,8 @@ mod status;
 
 pub use condition::{Condition, ConditionReason, ConditionType, upsert};
 pub use ingress::{Ingress, IssuerKind, IssuerRef, Tls};
-pub use model::{Decision, Model, OnModelError};
-pub use scorer::{Autoscaling, ImagePullPolicy, Resources, Scorer};
+pub use model::{Decision, Model, OnModelError, PublicKeyRef, SecretRef, Verify};
+pub use scorer::{Autoscaling, Cache, ImagePullPolicy, Resources, Scorer};
 pub use status::{FraudModelStatus, ModelVersion, Phase, RetiringVersion};
 
 use kube::{CustomResource, KubeSchema};

@@ -11,6 +11,7 @@ mod pdb;
 mod quantity;
 mod service;
 mod service_account;
+mod source;
 mod traefik;
 
 use fraudops_crds::fraud_model::ModelVersion;

@@ -7,9 +7,9 @@ use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
         core::v1::{
-            Capabilities, Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction, KeyToPath,
-            PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile,
-            SecretVolumeSource, SecurityContext, TopologySpreadConstraint, Volume, VolumeMount,
+            Capabilities, Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction, PodSecurityContext,
+            PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecurityContext,
+            TopologySpreadConstraint, Volume,
         },
     },
     apimachinery::pkg::{
@@ -19,12 +19,14 @@ use k8s_openapi::{
     },
 };
 
-use super::{Served, meta, quantity};
-use crate::reconcile::validate::{ValidModel, pinned_digest};
+use super::{
+    Served, meta, quantity,
+    source::{self, Source, mount},
+};
+use crate::reconcile::validate::ValidModel;
 
 const MODEL_DIR: &str = "/model";
 const MODEL_FILE: &str = "/model/model.onnx";
-const REGISTRY_DIR: &str = "/etc/fraudops/registry";
 /// The user of the image; distroless calls it nonroot.
 const USER: i64 = 65532;
 /// Longer than the scorer's own --shutdown-timeout (25 s), so that it ends by itself.
@@ -85,6 +87,7 @@ fn replicas(model: &ValidModel, served: &Served<'_>) -> Option<i32> {
 
 fn template(model: &ValidModel, version: &ModelVersion) -> PodTemplateSpec {
     let scorer = &model.scorer;
+    let source = source::build(model, version);
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(meta::pod_labels(model, version)),
@@ -97,9 +100,9 @@ fn template(model: &ValidModel, version: &ModelVersion) -> PodTemplateSpec {
             enable_service_links: Some(false),
             termination_grace_period_seconds: Some(TERMINATION_GRACE),
             security_context: Some(pod_security()),
-            init_containers: Some(vec![fetch(model, version)]),
+            init_containers: Some(vec![fetch(model, &source)]),
             containers: vec![serve(model, version)],
-            volumes: Some(volumes(model)),
+            volumes: Some(volumes(source)),
             image_pull_secrets: non_empty(&scorer.image_pull_secrets),
             node_selector: (!scorer.node_selector.is_empty()).then(|| scorer.node_selector.clone()),
             tolerations: non_empty(&scorer.tolerations),
@@ -110,30 +113,15 @@ fn template(model: &ValidModel, version: &ModelVersion) -> PodTemplateSpec {
     }
 }
 
-fn fetch(model: &ValidModel, version: &ModelVersion) -> Container {
+fn fetch(model: &ValidModel, source: &Source) -> Container {
     let mut args: Vec<String> = vec![
         "fetch".into(),
-        format!("--uri={}", version.uri),
+        format!("--uri={}", source.uri),
         format!("--to={MODEL_FILE}"),
     ];
-    let digest = version.digest.trim_start_matches("sha256:");
-    if pinned_digest(&version.uri) != Some(digest) {
-        args.push(format!("--sha256={digest}"));
-    }
-    let secrets = 0..model.scorer.image_pull_secrets.len();
-    args.extend(
-        secrets
-            .clone()
-            .map(|i| format!("--docker-config={REGISTRY_DIR}/{i}")),
-    );
-    args.extend(
-        model
-            .insecure_registries
-            .iter()
-            .map(|host| format!("--insecure-registry={host}")),
-    );
+    args.extend(source.args.iter().cloned());
     let mut mounts = vec![mount("model", MODEL_DIR, false)];
-    mounts.extend(secrets.map(|i| mount(&format!("registry-{i}"), &format!("{REGISTRY_DIR}/{i}"), true)));
+    mounts.extend(source.mounts.iter().cloned());
     Container {
         name: "fetch".into(),
         args: Some(args),
@@ -232,7 +220,7 @@ fn pod_security() -> PodSecurityContext {
     }
 }
 
-fn volumes(model: &ValidModel) -> Vec<Volume> {
+fn volumes(source: Source) -> Vec<Volume> {
     let mut volumes = vec![Volume {
         name: "model".into(),
         empty_dir: Some(EmptyDirVolumeSource {
@@ -241,23 +229,7 @@ fn volumes(model: &ValidModel) -> Vec<Volume> {
         }),
         ..Volume::default()
     }];
-    for (i, secret) in model.scorer.image_pull_secrets.iter().enumerate() {
-        volumes.push(Volume {
-            name: format!("registry-{i}"),
-            secret: Some(SecretVolumeSource {
-                secret_name: Some(secret.name.clone()),
-                default_mode: Some(0o440),
-                items: Some(vec![KeyToPath {
-                    key: ".dockerconfigjson".into(),
-                    path: "config.json".into(),
-                    mode: None,
-                }]),
-                // Like the kubelet with a pull secret that is not there: go on without.
-                optional: Some(true),
-            }),
-            ..Volume::default()
-        });
-    }
+    volumes.extend(source.volumes);
     volumes
 }
 
@@ -275,15 +247,6 @@ fn spread(model: &ValidModel, version: &ModelVersion) -> Vec<TopologySpreadConst
         }),
         ..TopologySpreadConstraint::default()
     }]
-}
-
-fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
-    VolumeMount {
-        name: name.into(),
-        mount_path: path.into(),
-        read_only: read_only.then_some(true),
-        ..VolumeMount::default()
-    }
 }
 
 fn port(name: &str, number: i32) -> ContainerPort {
