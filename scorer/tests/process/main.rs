@@ -6,6 +6,7 @@ mod bad_input;
 mod caching;
 mod checking;
 mod client;
+mod clouds;
 mod fetching;
 mod guarding;
 mod lifecycle;
