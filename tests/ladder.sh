@@ -26,9 +26,14 @@ training_tests() {
 # shellcheck disable=SC2317 # called by rung
 onnx_runtime() { PYTHON=$(tests/venv.sh push)/bin/python scorer/onnxruntime.sh target/onnxruntime; }
 
+# shellcheck disable=SC2317 # called by rung
+stores() { tests/stores.sh >target/stores-missing; }
+
 rung "setup" tests/setup.sh
 rung "ONNX Runtime's library" onnx_runtime
 rung "build the test cluster's programs and images" cargo run --quiet -p fraudops-testcluster -- build
+rung "servers for the tests of fetch" stores
+while read -r line; do skipped "tests of fetch with $line"; done <target/stores-missing
 rung "unit, property and API server tests (cargo test)" cargo test --no-fail-fast --workspace --exclude fraudops-e2e
 rung "training (pytest)" training_tests
 rung "chart" charts/tests/run.sh

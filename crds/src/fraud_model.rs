@@ -14,11 +14,11 @@ mod verdicts;
 pub use condition::{Condition, ConditionReason, ConditionType, upsert};
 pub use idempotency::{Idempotency, Redis};
 pub use ingress::{Ingress, IssuerKind, IssuerRef, Tls};
-pub use model::{Decision, Model, OnModelError};
+pub use model::{Decision, Model, OnModelError, PublicKeyRef, Verify};
 pub use receipts::{Receipts, SecretRef};
 pub use rollout::{GateLimits, Gates, Rollout, RolloutStep};
 pub use rules::{ConfigMapRef, List, Rule, RuleAction, RuleMode};
-pub use scorer::{Autoscaling, ImagePullPolicy, Resources, Scorer};
+pub use scorer::{Autoscaling, Cache, ImagePullPolicy, Resources, Scorer};
 pub use status::{FraudModelStatus, ModelVersion, Phase, RetiringVersion};
 pub use verdicts::{
     ArmCounts, Candidate, GateStatus, GateVerdict, HistoryEntry, Outcome, RejectedVersion, RolloutEvidence,

@@ -33,6 +33,16 @@ fn uri_alone(uri: &str) -> Value {
     json!({ "spec": { "model": { "uri": uri, "sha256": null } } })
 }
 
+fn model_with(uri: &str, more: Value) -> Value {
+    let mut model = json!({ "uri": uri });
+    merge(&mut model, &more);
+    json!({ "spec": { "model": model } })
+}
+
+fn cache(cache: Value) -> Value {
+    scorer(json!({ "cache": cache }))
+}
+
 fn host(host: &str) -> Value {
     json!({ "spec": { "ingress": { "host": host } } })
 }
@@ -246,12 +256,12 @@ fn rows() -> Vec<Row> {
         (
             "an unknown scheme",
             uri("ftp://models.example/m.onnx"),
-            Some("model.uri must begin with oci://, https:// or file://"),
+            Some("model.uri must begin with oci://, https://, s3://"),
         ),
         (
             "plain http",
             uri("http://models.example/m.onnx"),
-            Some("model.uri must begin with oci://, https:// or file://"),
+            Some("model.uri must begin with oci://, https://, s3://"),
         ),
         (
             "a uri with a space",
@@ -282,6 +292,127 @@ fn rows() -> Vec<Row> {
             "a sha256 that is too short",
             json!({ "spec": { "model": { "sha256": "abc" } } }),
             Some("model.sha256 must be 64 lower-case hex digits"),
+        ),
+        ("an object of S3", uri("s3://fraud-models/card/1.onnx"), None),
+        ("an object of Google's", uri("gs://fraud_models/card.onnx"), None),
+        ("a blob of Azure's", uri("az://models/card.onnx"), None),
+        (
+            "a bucket without a key",
+            uri("s3://fraud-models"),
+            Some("an s3://, gs:// or az:// model.uri is a bucket"),
+        ),
+        (
+            "a version of an object",
+            uri("s3://fraud-models/card.onnx?versionId=1"),
+            Some("an s3://, gs:// or az:// model.uri is a bucket"),
+        ),
+        (
+            "an object without sha256",
+            uri_alone("s3://fraud-models/card.onnx"),
+            Some("model.sha256 is required"),
+        ),
+        (
+            "a key that only looks like a digest",
+            uri_alone(&format!("s3://fraud-models/card@sha256:{SHA}")),
+            Some("model.sha256 is required"),
+        ),
+        ("a file of a claim", uri("pvc://models/card/1.onnx"), None),
+        (
+            "a claim without a path",
+            uri("pvc://models"),
+            Some("a pvc:// model.uri is pvc://claim/path"),
+        ),
+        (
+            "a path that leaves the claim",
+            uri("pvc://models/../secret"),
+            Some("model.uri must not hold empty parts"),
+        ),
+        (
+            "a path with an empty part",
+            uri("pvc://models/a//b"),
+            Some("model.uri must not hold empty parts"),
+        ),
+        (
+            "a folder",
+            uri("file:///models/"),
+            Some("model.uri must not hold empty parts"),
+        ),
+        ("a key of a ConfigMap", uri("configMap://card/card.onnx"), None),
+        (
+            "a path in a ConfigMap",
+            uri("configMap://card/a/card.onnx"),
+            Some("a configMap:// model.uri is configMap://name/key"),
+        ),
+        (
+            "credentials for a store",
+            model_with(
+                "s3://fraud-models/card.onnx",
+                json!({ "credentialsSecretRef": { "name": "store" } }),
+            ),
+            None,
+        ),
+        (
+            "credentials for a file",
+            model_with(
+                "file:///card.onnx",
+                json!({ "credentialsSecretRef": { "name": "store" } }),
+            ),
+            Some("model.credentialsSecretRef is for s3://, gs://, az:// and https:// uris"),
+        ),
+        (
+            "credentials in a Secret whose name is none",
+            model_with(
+                "s3://fraud-models/card.onnx",
+                json!({ "credentialsSecretRef": { "name": "My Store" } }),
+            ),
+            Some("credentialsSecretRef.name must be the name of a Secret"),
+        ),
+        (
+            "the cloud's metadata service for a store",
+            model_with("gs://fraud-models/card.onnx", json!({ "instanceMetadata": true })),
+            None,
+        ),
+        (
+            "the cloud's metadata service for a registry",
+            model_with("oci://r.example/card:1", json!({ "instanceMetadata": true })),
+            Some("model.instanceMetadata is for s3://, gs:// and az:// uris"),
+        ),
+        (
+            "a signature",
+            model_with(
+                "oci://r.example/card:1",
+                json!({ "verify": { "publicKeySecretRef": { "name": "cosign" } } }),
+            ),
+            None,
+        ),
+        (
+            "a signature of a file",
+            model_with(
+                "https://models.example/m",
+                json!({ "verify": { "publicKeySecretRef": { "name": "cosign" } } }),
+            ),
+            Some("model.verify checks signatures of oci:// artifacts"),
+        ),
+        (
+            "a signature without a key",
+            model_with("oci://r.example/card:1", json!({ "verify": {} })),
+            Some("spec.model.verify.publicKeySecretRef"),
+        ),
+        (
+            "a public key in a Secret whose name is none",
+            model_with(
+                "oci://r.example/card:1",
+                json!({ "verify": { "publicKeySecretRef": { "name": "A" } } }),
+            ),
+            Some("publicKeySecretRef.name must be the name of a Secret"),
+        ),
+        (
+            "a public key under a key that is none",
+            model_with(
+                "oci://r.example/card:1",
+                json!({ "verify": { "publicKeySecretRef": { "name": "a", "key": "a/b" } } }),
+            ),
+            Some("publicKeySecretRef.key must be a key of a Secret"),
         ),
         // spec.decision
         (
@@ -549,6 +680,48 @@ fn rows() -> Vec<Row> {
             "environment of ours",
             scorer(json!({ "env": [{ "name": "FRAUDOPS_MODEL", "value": "x" }] })),
             Some("scorer.env must not set"),
+        ),
+        (
+            "a folder of the node as cache",
+            cache(json!({ "hostPath": "/var/cache/fraudops" })),
+            None,
+        ),
+        (
+            "a volume as cache",
+            cache(json!({ "pvc": "models", "maxSize": "512Mi" })),
+            None,
+        ),
+        (
+            "a cache in two places",
+            cache(json!({ "hostPath": "/var/cache/fraudops", "pvc": "models" })),
+            Some("scorer.cache needs exactly one of hostPath and pvc"),
+        ),
+        (
+            "a cache nowhere",
+            cache(json!({ "maxSize": "1Gi" })),
+            Some("scorer.cache needs exactly one of hostPath and pvc"),
+        ),
+        (
+            "a cache in a folder above",
+            cache(json!({ "hostPath": "/var/../etc" })),
+            Some("scorer.cache.hostPath must be an absolute path"),
+        ),
+        (
+            "a cache in a claim whose name is none",
+            cache(json!({ "pvc": "My Models" })),
+            Some("scorer.cache.pvc must be the name of a PersistentVolumeClaim"),
+        ),
+        (
+            "a cache of an odd size",
+            cache(json!({ "pvc": "models", "maxSize": "2G" })),
+            Some("scorer.cache.maxSize must be a whole number of Mi or Gi"),
+        ),
+        (
+            "an identity for the pods",
+            scorer(
+                json!({ "serviceAccountAnnotations": { "eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/x" } }),
+            ),
+            None,
         ),
         (
             "an unknown pull policy",

@@ -13,6 +13,8 @@ mod quantity;
 mod receipt_keys;
 mod service;
 mod service_account;
+mod serving;
+mod source;
 mod traefik;
 
 use fraudops_crds::fraud_model::ModelVersion;

@@ -193,7 +193,7 @@ pub struct FetchArgs {
         default_value = "/etc/fraudops/registry"
     )]
     pub docker_config: Vec<PathBuf>,
-    /// Registry (HOST:PORT) that speaks plain HTTP; may be repeated.
+    /// Registry or store (HOST:PORT) that speaks plain HTTP; may be repeated.
     #[arg(long, env = "FRAUDOPS_INSECURE_REGISTRY", value_delimiter = ',')]
     pub insecure_registry: Vec<String>,
     /// Largest file that is taken.
@@ -212,6 +212,9 @@ pub struct FetchArgs {
         default_value = "/dev/termination-log"
     )]
     pub termination_log: PathBuf,
+    /// Stores, signatures and cache.
+    #[command(flatten)]
+    pub sources: crate::model::artifact::SourceArgs,
 }
 
 fn block_status(text: &str) -> Result<http::StatusCode, String> {

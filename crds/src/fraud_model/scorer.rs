@@ -68,6 +68,57 @@ pub struct Scorer {
         .message("scorer.env must not set FRAUDOPS_… or ORT_DYLIB_PATH: the operator and the image set them"))]
     #[schemars(length(max = 64))]
     pub env: Vec<EnvVar>,
+    /// Annotations of the pods' ServiceAccount, by which clouds give it an identity (`eks.amazonaws.com/role-arn`,
+    /// `iam.gke.io/gcp-service-account`, `azure.workload.identity/client-id`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub service_account_annotations: BTreeMap<String, String>,
+    /// Where pods of a node keep models for each other. Files are found by their SHA-256, and checked at each use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Cache>,
+}
+
+/// A folder of the node, or a volume, that pods share.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.hostPath) != has(self.pvc)")
+        .message("scorer.cache needs exactly one of hostPath and pvc"),
+)]
+pub struct Cache {
+    /// Folder of the node; the user 65532 must be able to write to it. Pod Security `baseline` and `restricted` forbid it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 1024))]
+    #[x_kube(validation = Rule::new("self.matches('^(/[-._A-Za-z0-9]+)+$') && !(self + '/').matches('/[.]{1,2}/')")
+        .message("scorer.cache.hostPath must be an absolute path below / of letters, digits, '-', '_' and '.', without '.' and '..'"))]
+    pub host_path: Option<String>,
+    /// PersistentVolumeClaim of this namespace; with pods on several nodes its access mode must be ReadWriteMany.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')")
+        .message("scorer.cache.pvc must be the name of a PersistentVolumeClaim in this namespace"))]
+    pub pvc: Option<String>,
+    /// How large the cache may become, as `512Mi` or `2Gi`; what was not used for longest gives way.
+    #[serde(default = "default_cache_size")]
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = Rule::new("self.matches('^[1-9][0-9]{0,5}(Mi|Gi)$')")
+        .message("scorer.cache.maxSize must be a whole number of Mi or Gi, as 512Mi or 2Gi"))]
+    pub max_size: String,
+}
+
+impl Cache {
+    /// `max_size` in bytes; none when it is malformed.
+    pub fn max_bytes(&self) -> Option<u64> {
+        let (number, shift) = match self.max_size.strip_suffix("Mi") {
+            Some(number) => (number, 20),
+            None => (self.max_size.strip_suffix("Gi")?, 30),
+        };
+        let number: u64 = number.parse().ok()?;
+        number.checked_mul(1 << shift)
+    }
+}
+
+fn default_cache_size() -> String {
+    "2Gi".into()
 }
 
 /// Bounds and target of the HorizontalPodAutoscaler.
@@ -126,6 +177,28 @@ impl ImagePullPolicy {
             Self::Always => "Always",
             Self::IfNotPresent => "IfNotPresent",
             Self::Never => "Never",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_of_the_cache_are_read() {
+        for (text, bytes) in [
+            ("512Mi", Some(512 << 20)),
+            ("2Gi", Some(2 << 30)),
+            ("2G", None),
+            ("Gi", None),
+        ] {
+            let cache = Cache {
+                host_path: None,
+                pvc: None,
+                max_size: text.into(),
+            };
+            assert_eq!(cache.max_bytes(), bytes, "{text}");
         }
     }
 }

@@ -7,10 +7,9 @@ use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
         core::v1::{
-            Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar,
-            HTTPGetAction, KeyToPath, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
-            ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext,
-            TopologySpreadConstraint, Volume, VolumeMount,
+            Capabilities, Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction, PodSecurityContext,
+            PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecurityContext,
+            TopologySpreadConstraint, Volume,
         },
     },
     apimachinery::pkg::{
@@ -20,15 +19,14 @@ use k8s_openapi::{
     },
 };
 
-use super::{Served, meta, policy, quantity};
-use crate::reconcile::validate::{ValidModel, pinned_digest};
+use super::{
+    Served, meta, quantity, serving,
+    source::{self, Source, mount},
+};
+use crate::reconcile::validate::ValidModel;
 
 const MODEL_DIR: &str = "/model";
 const MODEL_FILE: &str = "/model/model.onnx";
-const REGISTRY_DIR: &str = "/etc/fraudops/registry";
-const RECEIPT_KEYS_DIR: &str = "/etc/fraudops/receipt-keys";
-const REDIS_DIR: &str = "/etc/fraudops/redis";
-const LISTS_DIR: &str = "/etc/fraudops/lists";
 /// The user of the image; distroless calls it nonroot.
 const USER: i64 = 65532;
 /// Longer than the scorer's own --shutdown-timeout (25 s), so that it ends by itself.
@@ -89,6 +87,7 @@ fn replicas(model: &ValidModel, served: &Served<'_>) -> Option<i32> {
 
 fn template(model: &ValidModel, version: &ModelVersion) -> PodTemplateSpec {
     let scorer = &model.scorer;
+    let source = source::build(model, version);
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(meta::pod_labels(model, version)),
@@ -101,9 +100,9 @@ fn template(model: &ValidModel, version: &ModelVersion) -> PodTemplateSpec {
             enable_service_links: Some(false),
             termination_grace_period_seconds: Some(TERMINATION_GRACE),
             security_context: Some(pod_security()),
-            init_containers: Some(vec![fetch(model, version)]),
+            init_containers: Some(vec![fetch(model, &source)]),
             containers: vec![serve(model, version)],
-            volumes: Some(volumes(model)),
+            volumes: Some(volumes(model, source)),
             image_pull_secrets: non_empty(&scorer.image_pull_secrets),
             node_selector: (!scorer.node_selector.is_empty()).then(|| scorer.node_selector.clone()),
             tolerations: non_empty(&scorer.tolerations),
@@ -114,30 +113,15 @@ fn template(model: &ValidModel, version: &ModelVersion) -> PodTemplateSpec {
     }
 }
 
-fn fetch(model: &ValidModel, version: &ModelVersion) -> Container {
+fn fetch(model: &ValidModel, source: &Source) -> Container {
     let mut args: Vec<String> = vec![
         "fetch".into(),
-        format!("--uri={}", version.uri),
+        format!("--uri={}", source.uri),
         format!("--to={MODEL_FILE}"),
     ];
-    let digest = version.digest.trim_start_matches("sha256:");
-    if pinned_digest(&version.uri) != Some(digest) {
-        args.push(format!("--sha256={digest}"));
-    }
-    let secrets = 0..model.scorer.image_pull_secrets.len();
-    args.extend(
-        secrets
-            .clone()
-            .map(|i| format!("--docker-config={REGISTRY_DIR}/{i}")),
-    );
-    args.extend(
-        model
-            .insecure_registries
-            .iter()
-            .map(|host| format!("--insecure-registry={host}")),
-    );
+    args.extend(source.args.iter().cloned());
     let mut mounts = vec![mount("model", MODEL_DIR, false)];
-    mounts.extend(secrets.map(|i| mount(&format!("registry-{i}"), &format!("{REGISTRY_DIR}/{i}"), true)));
+    mounts.extend(source.mounts.iter().cloned());
     Container {
         name: "fetch".into(),
         args: Some(args),
@@ -148,6 +132,8 @@ fn fetch(model: &ValidModel, version: &ModelVersion) -> Container {
 
 fn serve(model: &ValidModel, version: &ModelVersion) -> Container {
     let decision = &model.decision;
+    let mut mounts = vec![mount("model", MODEL_DIR, true)];
+    mounts.extend(serving::mounts(model));
     Container {
         name: "scorer".into(),
         args: Some(vec![
@@ -169,43 +155,13 @@ fn serve(model: &ValidModel, version: &ModelVersion) -> Container {
             port(meta::SCORER_PORT, 8080),
             port(meta::METRICS_PORT, 8010),
         ]),
-        env: non_empty(&serving_env(model)),
-        volume_mounts: Some(serving_mounts(model)),
+        env: non_empty(&serving::env(model)),
+        volume_mounts: Some(mounts),
         startup_probe: Some(probe("/readyz", 1, 300)),
         readiness_probe: Some(probe("/readyz", 2, 2)),
         liveness_probe: Some(probe("/livez", 10, 3)),
         ..base(model)
     }
-}
-
-/// The spec's environment, the policy, and where the mounted Secrets are.
-fn serving_env(model: &ValidModel) -> Vec<EnvVar> {
-    let ours = |name: &str, value: &str| EnvVar {
-        name: name.into(),
-        value: Some(value.into()),
-        value_from: None,
-    };
-    let mut env = model.scorer.env.clone();
-    env.push(ours("FRAUDOPS_RECEIPT_KEYS", RECEIPT_KEYS_DIR));
-    if let Some(redis) = &model.idempotency.redis {
-        env.push(ours("FRAUDOPS_REDIS", REDIS_DIR));
-        env.push(ours("FRAUDOPS_REDIS_TIMEOUT", &redis.timeout));
-    }
-    env.extend(policy::policy(model).map(|policy| ours("FRAUDOPS_POLICY", &policy)));
-    env
-}
-
-fn serving_mounts(model: &ValidModel) -> Vec<VolumeMount> {
-    let mut mounts = vec![
-        mount("model", MODEL_DIR, true),
-        mount("receipt-keys", RECEIPT_KEYS_DIR, true),
-    ];
-    if model.idempotency.redis.is_some() {
-        mounts.push(mount("redis", REDIS_DIR, true));
-    }
-    let lists = list_maps(model);
-    mounts.extend(lists.map(|(volume, list, _)| mount(&volume, &format!("{LISTS_DIR}/{list}"), true)));
-    mounts
 }
 
 /// What both containers share.
@@ -274,7 +230,7 @@ fn pod_security() -> PodSecurityContext {
     }
 }
 
-fn volumes(model: &ValidModel) -> Vec<Volume> {
+fn volumes(model: &ValidModel, source: Source) -> Vec<Volume> {
     let mut volumes = vec![Volume {
         name: "model".into(),
         empty_dir: Some(EmptyDirVolumeSource {
@@ -283,66 +239,9 @@ fn volumes(model: &ValidModel) -> Vec<Volume> {
         }),
         ..Volume::default()
     }];
-    let keys = model.receipts.key_secret_ref.as_ref();
-    let keys = keys.map_or_else(
-        || meta::receipt_keys_name(&model.name),
-        |secret| secret.name.clone(),
-    );
-    volumes.push(secret_volume("receipt-keys", keys));
-    if let Some(redis) = &model.idempotency.redis {
-        volumes.push(secret_volume("redis", redis.secret_ref.name.clone()));
-    }
-    for (i, secret) in model.scorer.image_pull_secrets.iter().enumerate() {
-        volumes.push(Volume {
-            name: format!("registry-{i}"),
-            secret: Some(SecretVolumeSource {
-                secret_name: Some(secret.name.clone()),
-                default_mode: Some(0o440),
-                items: Some(vec![KeyToPath {
-                    key: ".dockerconfigjson".into(),
-                    path: "config.json".into(),
-                    mode: None,
-                }]),
-                // Like the kubelet with a pull secret that is not there: go on without.
-                optional: Some(true),
-            }),
-            ..Volume::default()
-        });
-    }
-    // Not optional: a pod that would serve without its list must not start.
-    volumes.extend(list_maps(model).map(|(name, _, config_map)| Volume {
-        name,
-        config_map: Some(ConfigMapVolumeSource {
-            name: config_map.to_owned(),
-            default_mode: Some(0o444),
-            ..ConfigMapVolumeSource::default()
-        }),
-        ..Volume::default()
-    }));
+    volumes.extend(source.volumes);
+    volumes.extend(serving::volumes(model));
     volumes
-}
-
-/// A Secret that must be there: a pod without it does not start.
-fn secret_volume(name: &str, secret: String) -> Volume {
-    Volume {
-        name: name.into(),
-        secret: Some(SecretVolumeSource {
-            secret_name: Some(secret),
-            default_mode: Some(0o440),
-            ..SecretVolumeSource::default()
-        }),
-        ..Volume::default()
-    }
-}
-
-/// Volume, list and ConfigMap of each list that has one. Names of lists are no names of volumes: they are counted.
-fn list_maps(model: &ValidModel) -> impl Iterator<Item = (String, &str, &str)> {
-    let maps = model.lists.iter().filter_map(|(list, source)| {
-        let config_map = source.config_map_ref.as_ref()?;
-        Some((list.as_str(), config_map.name.as_str()))
-    });
-    maps.enumerate()
-        .map(|(i, (list, config_map))| (format!("list-{i}"), list, config_map))
 }
 
 fn spread(model: &ValidModel, version: &ModelVersion) -> Vec<TopologySpreadConstraint> {
@@ -359,15 +258,6 @@ fn spread(model: &ValidModel, version: &ModelVersion) -> Vec<TopologySpreadConst
         }),
         ..TopologySpreadConstraint::default()
     }]
-}
-
-fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
-    VolumeMount {
-        name: name.into(),
-        mount_path: path.into(),
-        read_only: read_only.then_some(true),
-        ..VolumeMount::default()
-    }
 }
 
 fn port(name: &str, number: i32) -> ContainerPort {

@@ -6,8 +6,11 @@ use super::meta;
 use crate::reconcile::validate::ValidModel;
 
 pub(super) fn build(model: &ValidModel) -> ServiceAccount {
+    let mut metadata = meta::shared(model, model.name.clone());
+    let annotations = &model.scorer.service_account_annotations;
+    metadata.annotations = (!annotations.is_empty()).then(|| annotations.clone());
     ServiceAccount {
-        metadata: meta::shared(model, model.name.clone()),
+        metadata,
         automount_service_account_token: Some(false),
         ..ServiceAccount::default()
     }

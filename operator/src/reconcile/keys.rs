@@ -84,10 +84,7 @@ mod tests {
     use super::*;
     use crate::{
         fixture::Scene,
-        reconcile::{
-            plan::plan,
-            validate::validate,
-        },
+        reconcile::{plan::plan, validate::validate},
     };
 
     fn tries(scene: &Scene) -> bool {

@@ -8,7 +8,8 @@ mod rollout;
 use std::collections::{BTreeMap, BTreeSet};
 
 use fraudops_crds::fraud_model::{
-    Decision, FraudModel, Idempotency, Ingress, List, MAX_NAME, Model, ModelVersion, Receipts, Rule, Scorer,
+    Cache, Decision, FraudModel, Idempotency, Ingress, List, MAX_NAME, Model, ModelVersion, PublicKeyRef,
+    Receipts, Rule, Scorer,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
@@ -40,6 +41,12 @@ pub struct ValidModel {
     pub owner: OwnerReference,
     /// The version that the spec asks for.
     pub wanted: ModelVersion,
+    /// Secret with credentials for the model's store.
+    pub credentials: Option<String>,
+    /// Whether the cloud's metadata service is asked for credentials.
+    pub instance_metadata: bool,
+    /// Public key that must have signed the artifact.
+    pub verify: Option<PublicKeyRef>,
     /// Thresholds.
     pub decision: Decision,
     /// Keys of receipts.
@@ -99,6 +106,10 @@ pub fn validate(model: &FraudModel, defaults: &Defaults) -> Result<ValidModel, I
     })?;
     owner.block_owner_deletion = Some(true);
     let spec = &model.spec;
+    validate_source(&spec.model)?;
+    if let Some(cache) = &spec.scorer.cache {
+        validate_cache(cache)?;
+    }
     validate_decision(&spec.decision)?;
     validate_rules(&spec.rules)?;
     validate_lists(&spec.lists)?;
@@ -131,6 +142,13 @@ pub fn validate(model: &FraudModel, defaults: &Defaults) -> Result<ValidModel, I
         namespace: model.namespace().unwrap_or_default(),
         owner,
         wanted: version_of(&spec.model)?,
+        credentials: spec.model.credentials_secret_ref.as_ref().map(|s| s.name.clone()),
+        instance_metadata: spec.model.instance_metadata,
+        verify: spec
+            .model
+            .verify
+            .as_ref()
+            .map(|v| v.public_key_secret_ref.clone()),
         decision: spec.decision.clone(),
         receipts: spec.receipts.clone(),
         idempotency: spec.idempotency.clone(),
@@ -184,6 +202,46 @@ fn validate_lists(lists: &BTreeMap<String, List>) -> Result<(), Invalid> {
                 "an entry needs exactly one of values and configMapRef",
             ));
         }
+    }
+    Ok(())
+}
+
+/// A mounted volume's path must not lead out of it.
+fn validate_source(model: &Model) -> Result<(), Invalid> {
+    let uri = &model.uri;
+    let volume = ["pvc://", "configMap://"]
+        .iter()
+        .find_map(|scheme| uri.strip_prefix(scheme));
+    let Some(rest) = volume else { return Ok(()) };
+    let plain = |part: &str| !matches!(part, "" | "." | "..");
+    if rest.split('/').count() < 2 || !rest.split('/').all(plain) {
+        return Err(invalid(
+            "spec.model.uri",
+            "must be pvc://claim/path or configMap://name/key, without empty parts, '.' and '..'",
+        ));
+    }
+    Ok(())
+}
+
+fn validate_cache(cache: &Cache) -> Result<(), Invalid> {
+    if cache.host_path.is_some() == cache.pvc.is_some() {
+        return Err(invalid(
+            "spec.scorer.cache",
+            "needs exactly one of hostPath and pvc",
+        ));
+    }
+    let outside = |path: &String| !path.starts_with('/') || path.split('/').any(|part| part == "..");
+    if cache.host_path.as_ref().is_some_and(outside) {
+        return Err(invalid(
+            "spec.scorer.cache.hostPath",
+            "must be an absolute path without '..'",
+        ));
+    }
+    if cache.max_bytes().is_none() {
+        return Err(invalid(
+            "spec.scorer.cache.maxSize",
+            "must be a whole number of Mi or Gi, as 2Gi",
+        ));
     }
     Ok(())
 }
@@ -270,9 +328,11 @@ pub fn version_of(model: &Model) -> Result<ModelVersion, Invalid> {
     })
 }
 
-/// The digest at the end of `uri`, if it pins one.
+/// The digest at the end of `uri`, if it pins that of an artifact.
 pub fn pinned_digest(uri: &str) -> Option<&str> {
-    uri.rsplit_once("@sha256:").map(|(_, digest)| digest)
+    uri.strip_prefix("oci://")?
+        .rsplit_once("@sha256:")
+        .map(|(_, digest)| digest)
 }
 
 #[cfg(test)]
@@ -294,6 +354,7 @@ mod tests {
             version: "1".into(),
             uri: "https://here/m.onnx".into(),
             sha256: Some("b".repeat(64)),
+            ..Model::default()
         };
         let there = Model {
             uri: "https://there/m.onnx".into(),
@@ -312,7 +373,7 @@ mod tests {
         let model = Model {
             version: "1".into(),
             uri: "oci://r/fraud:v1".into(),
-            sha256: None,
+            ..Model::default()
         };
         let message = version_of(&model).unwrap_err().to_string();
         assert!(message.starts_with("spec.model.sha256: is required"), "{message}");
@@ -372,6 +433,46 @@ mod tests {
             error.starts_with("spec.lists: ") && error.contains("configMapRef"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn paths_that_lead_out_of_a_volume_are_refused() {
+        for uri in [
+            "pvc://claim",
+            "pvc://claim/../x",
+            "pvc://claim//x",
+            "pvc://claim/a/.",
+            "configMap://",
+        ] {
+            let mut model = fixture::model();
+            model.spec.model.uri = uri.into();
+            assert!(validate(&model, &fixture::defaults()).is_err(), "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_digest_counts_only_at_the_end_of_an_artifact() {
+        assert_eq!(pinned_digest("oci://r/card@sha256:aa"), Some("aa"));
+        assert_eq!(pinned_digest("s3://bucket/card@sha256:aa"), None);
+    }
+
+    #[test]
+    fn a_cache_needs_one_place_inside_the_node_and_a_size() {
+        let cache = |host_path: Option<&str>, pvc: Option<&str>, max_size: &str| Cache {
+            host_path: host_path.map(Into::into),
+            pvc: pvc.map(Into::into),
+            max_size: max_size.into(),
+        };
+        assert!(validate_cache(&cache(Some("/var/cache"), None, "1Gi")).is_ok());
+        for bad in [
+            cache(None, None, "1Gi"),
+            cache(Some("/a"), Some("b"), "1Gi"),
+            cache(Some("/a/../etc"), None, "1Gi"),
+            cache(Some("a"), None, "1Gi"),
+            cache(None, Some("b"), "1G"),
+        ] {
+            assert!(validate_cache(&bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

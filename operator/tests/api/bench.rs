@@ -252,6 +252,7 @@ impl Bench {
             version: version.into(),
             uri: "https://models.example/m.onnx".into(),
             sha256: Some(SHA.into()),
+            ..Model::default()
         };
         let name = version_name(model, &version_of(&model_spec)?.hash);
         self.wait_for::<Deployment>(&name, LIMIT).await?;

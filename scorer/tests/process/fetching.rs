@@ -2,149 +2,17 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
-    path::PathBuf,
-    process::Output,
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-use tempfile::TempDir;
 
 use crate::{
-    origin::{Asked, Origin, Reply},
-    server::{fixture, scorer},
+    origin::{Origin, Reply},
+    server::fixture,
+    volume::{Volume, manifest, model, pinned, pull, registry, sha256, tagged},
 };
-
-/// A directory to fetch into, as the pod's volume.
-struct Volume {
-    directory: TempDir,
-    log: PathBuf,
-}
-
-impl Volume {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        fs::create_dir(directory.path().join("model")).unwrap();
-        let log = directory.path().join("termination-log");
-        fs::write(&log, "").unwrap();
-        Self { directory, log }
-    }
-
-    fn target(&self) -> PathBuf {
-        self.directory.path().join("model/model.onnx")
-    }
-
-    fn fetch(&self, uri: &str, arguments: &[&str]) -> Output {
-        self.fetch_with(uri, arguments, &[])
-    }
-
-    fn fetch_with(&self, uri: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
-        let mut command = scorer();
-        command
-            .args(["fetch", "--uri", uri, "--to"])
-            .arg(self.target())
-            .arg("--termination-log")
-            .arg(&self.log);
-        command
-            .args(arguments)
-            .envs(environment.iter().copied())
-            .env("NO_PROXY", "*");
-        command.output().unwrap()
-    }
-
-    fn assert_fetched(&self, output: &Output) {
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        assert_eq!(fs::read(self.target()).unwrap(), model());
-        assert_eq!(
-            fs::metadata(self.target()).unwrap().permissions().mode() & 0o777,
-            0o444
-        );
-        assert_eq!(self.files(), ["model.onnx"]);
-    }
-
-    /// Checks exit code, termination log and that nothing is left; answers the message.
-    fn assert_failed(&self, output: &Output, reason: &str) -> String {
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{stderr}");
-        let line = fs::read_to_string(&self.log).unwrap();
-        assert!(
-            line.starts_with(&format!("{reason}: ")) && !line.contains('\n'),
-            "{line}"
-        );
-        assert!(stderr.contains(&line), "{stderr}");
-        assert!(self.files().is_empty(), "{:?}", self.files());
-        line
-    }
-
-    fn files(&self) -> Vec<String> {
-        let list = fs::read_dir(self.directory.path().join("model")).unwrap();
-        list.map(|e| e.unwrap().file_name().into_string().unwrap())
-            .collect()
-    }
-}
-
-fn model() -> Vec<u8> {
-    fs::read(fixture("tiny.onnx")).unwrap()
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
-}
-
-fn manifest() -> String {
-    let layer = json!({
-        "mediaType": "application/vnd.cncf.model.weight.v1.raw",
-        "digest": format!("sha256:{}", sha256(&model())),
-        "size": model().len(),
-        "annotations": {"org.cncf.model.filepath": "tiny.onnx"},
-    });
-    let config = json!({"mediaType": "application/vnd.cncf.model.config.v1+json", "digest": format!("sha256:{}", sha256(b"{}")), "size": 2});
-    json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": config, "layers": [layer]})
-        .to_string()
-}
-
-/// A registry with one artifact, as `repo:1` and by digest.
-fn registry(asked: &Asked) -> Reply {
-    let by_digest = format!(
-        "/v2/fraud/tiny/manifests/sha256:{}",
-        sha256(manifest().as_bytes())
-    );
-    let blob = format!("/v2/fraud/tiny/blobs/sha256:{}", sha256(&model()));
-    match asked.path.as_str() {
-        "/v2/" => Reply::ok("{}"),
-        path if path == by_digest || path == "/v2/fraud/tiny/manifests/1" => {
-            Reply::ok(manifest()).header("content-type", "application/vnd.oci.image.manifest.v1+json")
-        }
-        path if path == blob => Reply::ok(model()),
-        _ => Reply::status(404),
-    }
-}
-
-fn pinned(origin: &Origin) -> String {
-    format!(
-        "oci://{}/fraud/tiny@sha256:{}",
-        origin.address,
-        sha256(manifest().as_bytes())
-    )
-}
-
-fn tagged(origin: &Origin) -> String {
-    format!("oci://{}/fraud/tiny:1", origin.address)
-}
-
-/// Fetches from a registry that speaks plain HTTP.
-fn pull(volume: &Volume, origin: &Origin, uri: &str, arguments: &[&str]) -> Output {
-    let host = origin.address.to_string();
-    let all: Vec<_> = [&["--insecure-registry", &host], arguments].concat();
-    volume.fetch(uri, &all)
-}
 
 #[test]
 fn a_pinned_artifact_needs_no_other_digest() {
@@ -215,11 +83,14 @@ fn credentials_and_tokens_open_a_private_registry_and_are_never_logged() {
     });
     let config = json!({"auths": {challenged.address.to_string(): {"auth": "Ym9iOnBhc3N3b3Jk"}}});
     fs::write(secret.path().join("config.json"), config.to_string()).unwrap();
+    let tokens = origin.address.to_string();
     let docker = [
         "--docker-config",
         secret.path().to_str().unwrap(),
         "--log-filter",
         "trace",
+        "--insecure-registry",
+        &tokens,
     ];
     let output = pull(&volume, &challenged, &pinned(&challenged), &docker);
     volume.assert_fetched(&output);
@@ -228,9 +99,22 @@ fn credentials_and_tokens_open_a_private_registry_and_are_never_logged() {
         assert!(!stderr.contains(word), "{word} is in the log:\n{stderr}");
     }
     let other = Volume::new();
-    let output = pull(&other, &challenged, &pinned(&challenged), &[]);
+    let output = pull(
+        &other,
+        &challenged,
+        &pinned(&challenged),
+        &["--insecure-registry", &tokens],
+    );
     let message = other.assert_failed(&output, "Unauthorized");
     assert!(message.contains("pull secret"), "{message}");
+    let asked = origin.paths().len();
+    let output = pull(&other, &challenged, &pinned(&challenged), &docker[..4]);
+    other.assert_failed(&output, "AddressRefused");
+    assert_eq!(
+        origin.paths().len(),
+        asked,
+        "no password goes to a server without TLS that nobody named"
+    );
 }
 
 #[test]

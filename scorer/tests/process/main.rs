@@ -3,13 +3,22 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests may")]
 
 mod bad_input;
+mod caching;
 mod checking;
 mod client;
+mod clouds;
 mod fetching;
+mod guarding;
 mod lifecycle;
 mod limits;
 mod loading;
 mod origin;
+mod proxy;
+mod registry;
+mod resuming;
 mod scoring;
 mod server;
+mod signing;
+mod stores;
 mod tracing;
+mod volume;

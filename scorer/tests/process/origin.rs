@@ -21,6 +21,15 @@ use tempfile::TempDir;
 pub struct Asked {
     pub path: String,
     pub authorization: Option<String>,
+    headers: Vec<(String, String)>,
+}
+
+impl Asked {
+    /// A header of the request.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
 }
 
 /// What is answered.
@@ -162,15 +171,13 @@ fn serve(
         }
     }
     let path = lines[0].split(' ').nth(1).unwrap_or_default().to_owned();
-    let find = |l: &String| {
-        l.split_once(": ")
-            .filter(|(n, _)| n.eq_ignore_ascii_case("authorization"))
-            .map(|(_, v)| v.to_owned())
-    };
-    let request = Asked {
+    let split = |l: &String| l.split_once(": ").map(|(n, v)| (n.to_owned(), v.to_owned()));
+    let mut request = Asked {
         path,
-        authorization: lines.iter().find_map(find),
+        authorization: None,
+        headers: lines.iter().filter_map(split).collect(),
     };
+    request.authorization = request.header("authorization").map(str::to_owned);
     asked.lock().unwrap().push(request.clone());
     let reply = handler(&request);
     let mut head = format!("HTTP/1.1 {} Test\r\nconnection: close\r\n", reply.status);

@@ -23,6 +23,12 @@ pub enum FetchReason {
     NotAModel,
     /// The file cannot be written.
     WriteFailed,
+    /// An address where no model is fetched from: link-local, or a metadata service.
+    AddressRefused,
+    /// The artifact has no signature.
+    NotSigned,
+    /// The artifact's signatures are not of our keys, or not for this artifact; or the key is unusable.
+    SignatureInvalid,
 }
 
 impl FetchReason {
@@ -38,6 +44,9 @@ impl FetchReason {
             Self::Timeout => "Timeout",
             Self::NotAModel => "NotAModel",
             Self::WriteFailed => "WriteFailed",
+            Self::AddressRefused => "AddressRefused",
+            Self::NotSigned => "NotSigned",
+            Self::SignatureInvalid => "SignatureInvalid",
         }
     }
 }

@@ -1,9 +1,7 @@
 //! An artifact in an OCI registry: token, manifest, and the one layer that is the model.
 
 use oci_client::{
-    Client as TokenClient, Reference, RegistryOperation,
-    client::{ClientConfig, ClientProtocol},
-    errors::OciDistributionError,
+    Reference,
     manifest::{OciDescriptor, OciImageManifest},
     secrets::RegistryAuth,
 };
@@ -13,14 +11,15 @@ use sha2::{Digest, Sha256};
 
 use super::{
     credentials, download,
-    error::{FetchError, FetchReason, fail, try_again},
+    error::{FetchError, FetchReason, fail},
     target::hex,
+    token,
 };
 use crate::config::FetchArgs;
 
 const MAX_MANIFEST_BYTES: usize = 4 * 1024 * 1024;
-const MANIFEST_TYPES: &str =
-    "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
+const MANIFEST_TYPES: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json, \
+     application/vnd.oci.image.index.v1+json";
 const WEIGHTS: &str = "application/vnd.cncf.model.weight.v1.raw";
 const FILE_NAMES: [&str; 3] = [
     "org.cncf.model.filepath",
@@ -37,68 +36,59 @@ pub struct Layer {
     pub size: u64,
 }
 
+/// A manifest's digest, and the model in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Artifact {
+    /// Digest of the manifest, without the algorithm: what a signature is about.
+    pub manifest: String,
+    /// The model.
+    pub layer: Layer,
+}
+
 /// One repository, with what it takes to get in.
 pub struct Registry<'a> {
     reference: &'a Reference,
     client: Client,
-    scheme: &'static str,
+    base: String,
     auth: RegistryAuth,
 }
 
 impl<'a> Registry<'a> {
     /// Finds credentials and gets a token, if the registry asks for one.
-    pub async fn open(reference: &'a Reference, arguments: &FetchArgs) -> Result<Self, FetchError> {
-        let plain: Vec<String> = arguments
-            .insecure_registry
-            .iter()
-            .filter(|h| !h.is_empty())
-            .cloned()
-            .collect();
+    pub async fn open(
+        reference: &'a Reference,
+        arguments: &FetchArgs,
+        plain: &[String],
+    ) -> Result<Self, FetchError> {
         let host = reference.resolve_registry();
         let scheme = if plain.iter().any(|p| p == host) {
             "http"
         } else {
             "https"
         };
+        let base = format!("{scheme}://{host}");
+        let client = download::client(plain)?;
+        if let Ok(url) = base.parse() {
+            download::admit(&url, plain)?;
+        }
         let auth = credentials::find(&arguments.docker_config, host)?;
-        let config = ClientConfig {
-            protocol: ClientProtocol::HttpsExcept(plain.clone()),
-            connect_timeout: Some(std::time::Duration::from_secs(10)),
-            read_timeout: Some(std::time::Duration::from_secs(30)),
-            ..ClientConfig::default()
-        };
-        let tokens = TokenClient::try_from(config).map_err(|error| refused(&error, host))?;
-        let token = tokens.auth(reference, &auth, RegistryOperation::Pull).await;
-        let auth = match token.map_err(|error| refused(&error, host))? {
-            Some(token) => RegistryAuth::Bearer(token),
-            None => auth,
-        };
+        let auth = token::authorize(&client, &base, reference.repository(), auth, plain).await?;
         Ok(Self {
             reference,
-            client: download::client(&plain)?,
-            scheme,
+            client,
+            base,
             auth,
         })
     }
 
     /// Reads the manifest and picks the model, which must have the expected digest if there is one.
-    pub async fn model_layer(&self, sha256: Option<&str>, limit: u64) -> Result<Layer, FetchError> {
+    pub async fn artifact(&self, sha256: Option<&str>, limit: u64) -> Result<Artifact, FetchError> {
         let name = self
             .reference
             .digest()
             .or(self.reference.tag())
             .unwrap_or("latest");
-        let request = self.get("manifests", name).header(ACCEPT, MANIFEST_TYPES);
-        let manifest = download::small(request, MAX_MANIFEST_BYTES).await?;
-        if let Some(pinned) = self.reference.digest() {
-            let found = format!("sha256:{}", hex(Sha256::new_with_prefix(&manifest)));
-            if found != pinned {
-                return fail(
-                    FetchReason::DigestMismatch,
-                    format!("the manifest has digest {found}, {pinned} is pinned"),
-                );
-            }
-        }
+        let manifest = self.manifest(name).await?;
         let layer = pick(&manifest)?;
         if layer.size > limit {
             let message = format!(
@@ -114,7 +104,31 @@ impl<'a> Registry<'a> {
             );
             return fail(FetchReason::DigestMismatch, message);
         }
-        Ok(layer)
+        Ok(Artifact {
+            manifest: sha256_of(&manifest),
+            layer,
+        })
+    }
+
+    /// Reads a manifest by tag or by digest.
+    pub async fn manifest(&self, name: &str) -> Result<Vec<u8>, FetchError> {
+        let request = self.get("manifests", name).header(ACCEPT, MANIFEST_TYPES);
+        let manifest = download::small(request, MAX_MANIFEST_BYTES).await?;
+        matches(name, &manifest)?;
+        Ok(manifest)
+    }
+
+    /// Reads the index of what refers to a manifest (distribution specification 1.1).
+    pub async fn referrers(&self, sha256: &str) -> Result<Vec<u8>, FetchError> {
+        let request = self.get("referrers", &format!("sha256:{sha256}"));
+        download::small(request, MAX_MANIFEST_BYTES).await
+    }
+
+    /// Reads a blob of at most `limit` bytes.
+    pub async fn small_blob(&self, digest: &str, limit: usize) -> Result<Vec<u8>, FetchError> {
+        let blob = download::small(self.get("blobs", digest), limit).await?;
+        matches(digest, &blob)?;
+        Ok(blob)
     }
 
     /// The request for a layer.
@@ -123,10 +137,8 @@ impl<'a> Registry<'a> {
     }
 
     fn get(&self, kind: &str, name: &str) -> RequestBuilder {
-        let (host, repository) = (self.reference.resolve_registry(), self.reference.repository());
-        let request = self
-            .client
-            .get(format!("{}://{host}/v2/{repository}/{kind}/{name}", self.scheme));
+        let (base, repository) = (&self.base, self.reference.repository());
+        let request = self.client.get(format!("{base}/v2/{repository}/{kind}/{name}"));
         match &self.auth {
             RegistryAuth::Anonymous => request,
             RegistryAuth::Basic(user, password) => request.basic_auth(user, Some(password)),
@@ -135,20 +147,19 @@ impl<'a> Registry<'a> {
     }
 }
 
-fn refused(error: &OciDistributionError, host: &str) -> FetchError {
-    match error {
-        OciDistributionError::RequestError(error) => download::broken(error),
-        // Without the registry's words: nobody knows what they quote.
-        OciDistributionError::AuthenticationFailure(_)
-        | OciDistributionError::UnauthorizedError { .. }
-        | OciDistributionError::RegistryTokenDecodeError(_) => FetchError {
-            reason: FetchReason::Unauthorized,
-            message: format!(
-                "{host} gives no token for this repository; check the pull secret and its rights"
-            ),
-            transient: false,
-        },
-        other => try_again(format!("{host}: {other}")),
+fn sha256_of(bytes: &[u8]) -> String {
+    hex(Sha256::new_with_prefix(bytes))
+}
+
+/// Fails when `name` is a digest, and another one than that of `bytes`.
+fn matches(name: &str, bytes: &[u8]) -> Result<(), FetchError> {
+    let found = sha256_of(bytes);
+    match name.strip_prefix("sha256:") {
+        Some(pinned) if pinned != found => fail(
+            FetchReason::DigestMismatch,
+            format!("the registry's answer has digest sha256:{found}, sha256:{pinned} is pinned"),
+        ),
+        _ => Ok(()),
     }
 }
 

@@ -11,10 +11,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
 /// Runs `attempt` until it succeeds, fails for good, or was repeated `retries` times.
-pub async fn run<T, F>(retries: u32, mut attempt: impl FnMut() -> F) -> Result<T, FetchError>
-where
-    F: Future<Output = Result<T, FetchError>>,
-{
+pub async fn run<T>(
+    retries: u32,
+    mut attempt: impl AsyncFnMut() -> Result<T, FetchError>,
+) -> Result<T, FetchError> {
     let mut tried = 0;
     loop {
         match attempt().await {
@@ -48,14 +48,13 @@ mod tests {
 
     async fn attempts(retries: u32, error: FetchError, succeed_at: u32) -> (u32, Result<(), FetchError>) {
         let count = Cell::new(0);
-        let outcome = run(retries, || {
+        let outcome = run(retries, async || {
             count.set(count.get() + 1);
-            let outcome = if count.get() == succeed_at {
+            if count.get() == succeed_at {
                 Ok(())
             } else {
                 Err(error.clone())
-            };
-            async { outcome }
+            }
         });
         let outcome = outcome.await;
         (count.get(), outcome)

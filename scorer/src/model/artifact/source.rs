@@ -14,17 +14,55 @@ pub enum Source {
     Oci(Box<Reference>),
     /// A file on a web server.
     Https(Url),
+    /// An object in a cloud's store.
+    Object(Object),
     /// A file here.
     File(PathBuf),
 }
 
+/// Whose store it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cloud {
+    /// Amazon S3, or a server that speaks its protocol.
+    S3,
+    /// Google Cloud Storage.
+    Gs,
+    /// Azure Blob Storage.
+    Az,
+}
+
+impl Cloud {
+    /// The scheme of its uris.
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Self::S3 => "s3",
+            Self::Gs => "gs",
+            Self::Az => "az",
+        }
+    }
+}
+
+/// One object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Where.
+    pub cloud: Cloud,
+    /// Bucket, or container.
+    pub bucket: String,
+    /// Key, or blob: not percent-encoded.
+    pub key: String,
+}
+
 impl Source {
-    /// Parses `oci://`, `https://` and `file://`.
+    /// Parses `oci://`, `https://`, `s3://`, `gs://`, `az://` and `file://`.
     pub fn parse(uri: &str) -> Result<Self, FetchError> {
         let invalid = |what: &str| {
             fail(
                 FetchReason::InvalidUri,
-                format!("{what}; give oci://host/repo@sha256:…, https://… or file:///path"),
+                format!(
+                    "{what}; give oci://host/repo@sha256:…, https://…, s3://bucket/key, gs://bucket/key, \
+                     az://container/blob or file:///path"
+                ),
             )
         };
         match uri.split_once("://") {
@@ -39,6 +77,9 @@ impl Source {
                 Ok(url) if url.host_str().is_some() => Ok(Self::Https(url)),
                 _ => invalid("the https uri cannot be parsed"),
             },
+            Some(("s3", rest)) => object(Cloud::S3, rest).or_else(|what| invalid(&what)),
+            Some(("gs", rest)) => object(Cloud::Gs, rest).or_else(|what| invalid(&what)),
+            Some(("az", rest)) => object(Cloud::Az, rest).or_else(|what| invalid(&what)),
             Some(("file", path)) if path.starts_with('/') => Ok(Self::File(path.into())),
             Some(("file", _)) => invalid("a file uri needs an absolute path"),
             Some((scheme, _)) => {
@@ -60,9 +101,32 @@ impl fmt::Display for Source {
         match self {
             Self::Oci(reference) => write!(f, "oci://{}", reference.whole()),
             Self::Https(url) => write!(f, "https://{}{}", url.authority(), url.path()),
+            Self::Object(object) => write!(f, "{}://{}/{}", object.cloud.scheme(), object.bucket, object.key),
             Self::File(path) => write!(f, "file://{}", path.display()),
         }
     }
+}
+
+fn object(cloud: Cloud, rest: &str) -> Result<Source, String> {
+    let scheme = cloud.scheme();
+    let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._".contains(c);
+    if !(3..=63).contains(&bucket.len()) || !bucket.chars().all(plain) {
+        return Err(format!(
+            "a {scheme} uri begins with a bucket of 3 to 63 lower-case letters, digits and -._"
+        ));
+    }
+    let segments = || key.split('/');
+    if segments().any(|s| matches!(s, "" | "." | "..")) || key.contains(['?', '#']) {
+        return Err(format!(
+            "a {scheme} uri ends in the object's key, without empty parts, . and .., ? and #"
+        ));
+    }
+    Ok(Source::Object(Object {
+        cloud,
+        bucket: bucket.to_owned(),
+        key: key.to_owned(),
+    }))
 }
 
 fn reference(text: &str) -> Result<Reference, String> {
@@ -113,7 +177,7 @@ mod tests {
     const HEX: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
     #[test]
-    fn the_three_schemes_are_understood() {
+    fn the_schemes_are_understood() {
         let oci = Source::parse(&format!("oci://10.0.0.1:5000/fraud/card@sha256:{HEX}")).unwrap();
         assert_eq!(
             oci.to_string(),
@@ -121,6 +185,13 @@ mod tests {
         );
         let https = Source::parse("https://models.example/card.onnx?signature=secret").unwrap();
         assert_eq!(https.to_string(), "https://models.example/card.onnx");
+        for uri in [
+            "s3://fraud-models/card/2026.11.onnx",
+            "gs://fraud_models/a b/m.onnx",
+            "az://models/m.onnx",
+        ] {
+            assert_eq!(Source::parse(uri).unwrap().to_string(), uri);
+        }
         assert_eq!(
             Source::parse("file:///tmp/m.onnx").unwrap(),
             Source::File("/tmp/m.onnx".into())
@@ -133,7 +204,15 @@ mod tests {
             "",
             "card.onnx",
             "http://models.example/card.onnx",
-            "s3://bucket/card.onnx",
+            "s3://bucket",
+            "s3://bucket/",
+            "s3://bucket/a//b",
+            "s3://bucket/../b",
+            "s3://bucket/a?versionId=1",
+            "s3://Bucket/a",
+            "gs://b/a",
+            "az:///a",
+            "pvc://claim/m.onnx",
             "oci://card:1",
             "oci://fraud/card:1",
             "oci://registry.example/Card:1",

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, Permissions},
-    io::{self, Read, Write},
+    io::{self, Read, Seek, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
@@ -47,6 +47,20 @@ impl Target {
         }
     }
 
+    /// Bytes so far.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Forgets what was written.
+    pub fn restart(&mut self) -> Result<(), FetchError> {
+        self.digest = Sha256::new();
+        self.written = 0;
+        let file = self.file.as_file_mut();
+        let emptied = file.set_len(0).and_then(|()| file.rewind());
+        emptied.or_else(|error| write_failed(&self.to, &error))
+    }
+
     /// Takes the next bytes.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), FetchError> {
         self.written += bytes.len() as u64;
@@ -59,16 +73,22 @@ impl Target {
             .or_else(|error| write_failed(&self.to, &error))
     }
 
-    /// Checks the digest and puts the file in place, readable by everybody and writable by nobody. Answers the digest.
-    pub fn finish(self, sha256: Option<&str>) -> Result<String, FetchError> {
-        let found = hex(self.digest);
-        if let Some(wanted) = sha256.filter(|wanted| *wanted != found) {
-            let message = format!(
-                "the file has sha256 {found}, {wanted} is expected; {} bytes came",
-                self.written
-            );
-            return fail(FetchReason::DigestMismatch, message);
+    /// Fails when the bytes so far have another digest.
+    pub fn check(&self, sha256: &str) -> Result<(), FetchError> {
+        let found = hex(self.digest.clone());
+        if found == sha256 {
+            return Ok(());
         }
+        let message = format!(
+            "the file has sha256 {found}, {sha256} is expected; {} bytes came",
+            self.written
+        );
+        fail(FetchReason::DigestMismatch, message)
+    }
+
+    /// Checks the digest and puts the file in place, readable by everybody and writable by nobody.
+    pub fn finish(self, sha256: &str) -> Result<(), FetchError> {
+        self.check(sha256)?;
         let put = || {
             self.file
                 .as_file()
@@ -82,13 +102,12 @@ impl Target {
                 .unwrap_or(Path::new("."));
             File::open(directory)?.sync_all()
         };
-        put().or_else(|error| write_failed(Path::new("the file"), &error))?;
-        Ok(found)
+        put().or_else(|error| write_failed(Path::new("the file"), &error))
     }
 }
 
 /// Copies a local file.
-pub fn copy(from: &Path, mut target: Target, sha256: Option<&str>) -> Result<String, FetchError> {
+pub fn copy(from: &Path, target: &mut Target) -> Result<(), FetchError> {
     let unreadable = |error: io::Error| {
         let reason = match error.kind() {
             io::ErrorKind::NotFound => FetchReason::NotFound,
@@ -101,11 +120,12 @@ pub fn copy(from: &Path, mut target: Target, sha256: Option<&str>) -> Result<Str
             transient: false,
         }
     };
+    target.restart()?;
     let mut file = File::open(from).map_err(unreadable)?;
     let mut buffer = vec![0; 64 * 1024];
     loop {
         match file.read(&mut buffer).map_err(unreadable)? {
-            0 => return target.finish(sha256),
+            0 => return Ok(()),
             count => target.write(&buffer[..count])?,
         }
     }
@@ -163,7 +183,7 @@ mod tests {
             target.write(b"hel").unwrap();
             target.write(b"lo").unwrap();
             let digest = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
-            assert_eq!(target.finish(Some(digest)).unwrap(), digest);
+            target.finish(digest).unwrap();
             assert_eq!(entries(directory.path()), ["model.onnx"]);
             assert_eq!(
                 std::fs::metadata(&to).unwrap().permissions().mode() & 0o777,
@@ -171,6 +191,19 @@ mod tests {
             );
             assert!(has_digest(&to, digest, 5) && !has_digest(&to, digest, 4));
         }
+    }
+
+    #[test]
+    fn a_restart_forgets_what_was_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let to = directory.path().join("model.onnx");
+        let mut target = Target::create(&to, 5).unwrap();
+        target.write(b"wrong").unwrap();
+        target.restart().unwrap();
+        target.write(b"hello").unwrap();
+        let digest = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+        target.finish(digest).unwrap();
+        assert_eq!(std::fs::read(&to).unwrap(), b"hello");
     }
 
     #[test]
@@ -187,7 +220,7 @@ mod tests {
         let mut target = Target::create(&to, 5).unwrap();
         target.write(b"x").unwrap();
         assert_eq!(
-            target.finish(Some("00")).unwrap_err().reason,
+            target.finish("00").unwrap_err().reason,
             FetchReason::DigestMismatch
         );
         assert!(entries(directory.path()).is_empty());
