@@ -116,6 +116,9 @@ async fn deployment(bench: &Bench, version: &str) -> Result<String> {
         version: version.into(),
         uri: "https://models.example/m.onnx".into(),
         sha256: Some(sha(version)),
+        credentials_secret_ref: None,
+        instance_metadata: false,
+        verify: None,
     };
     let name = version_name("card-fraud", &version_of(&model)?.hash);
     bench
