@@ -97,7 +97,7 @@ pub struct FraudModelSpec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     #[x_kube(
-        validation = Rule::new(r"self.all(name, name.matches('^[a-z]\w*$') && name.size() <= 63)")
+        validation = Rule::new(r"self.all(name, name.matches('^[a-z]\\w*$') && name.size() <= 63)")
             .message("a name in spec.lists begins with a lower-case letter and has at most 63 letters, digits and '_', so that a condition can say lists.<name>: blockedCustomers"),
         validation = Rule::new("self.all(name, !(name in ['false', 'in', 'null', 'true']))")
             .message("a name in spec.lists must not be false, in, null or true: these are words of CEL"),
