@@ -45,6 +45,113 @@ fn scorer(scorer: Value) -> Value {
     json!({ "spec": { "scorer": scorer } })
 }
 
+/// One step, changed as told, behind a route.
+fn rollout(change: Value) -> Value {
+    let mut rollout = json!({ "steps": [{ "weight": 5 }] });
+    merge(&mut rollout, &change);
+    json!({ "spec": { "ingress": { "host": "a.test" }, "rollout": rollout } })
+}
+
+fn gates(limits: Value) -> Value {
+    rollout(json!({ "gates": { "errorRatio": limits } }))
+}
+
+fn rollout_rows() -> Vec<Row> {
+    vec![
+        ("one step", rollout(json!({})), None),
+        (
+            "steps without a route",
+            json!({ "spec": { "rollout": { "steps": [{ "weight": 5 }] } } }),
+            Some("rollout needs ingress"),
+        ),
+        (
+            "every field",
+            rollout(json!({
+                "steps": [{ "weight": 1, "minDuration": "0s" }, { "weight": 100, "minDuration": "9999h" }],
+                "gates": { "errorRatio": { "ratio": 1, "maxRate": 1, "minSamples": 1 },
+                    "slowRatio": { "ratio": 100, "maxRate": 0.001, "minSamples": 100_000_000 } },
+                "alpha": 0.2, "paused": true,
+            })),
+            None,
+        ),
+        (
+            "no steps",
+            rollout(json!({ "steps": [] })),
+            Some("spec.rollout.steps"),
+        ),
+        (
+            "steps missing",
+            rollout(json!({ "steps": null })),
+            Some("spec.rollout.steps"),
+        ),
+        (
+            "a weight of 0",
+            rollout(json!({ "steps": [{ "weight": 0 }] })),
+            Some("spec.rollout.steps[0].weight"),
+        ),
+        (
+            "a weight above 100",
+            rollout(json!({ "steps": [{ "weight": 101 }] })),
+            Some("spec.rollout.steps[0].weight"),
+        ),
+        (
+            "weights that fall",
+            rollout(json!({ "steps": [{ "weight": 50 }, { "weight": 25 }] })),
+            Some("rollout.steps must be in ascending order of weight"),
+        ),
+        (
+            "a weight twice",
+            rollout(json!({ "steps": [{ "weight": 5 }, { "weight": 5 }] })),
+            Some("rollout.steps must be in ascending order of weight"),
+        ),
+        (
+            "a duration without a unit",
+            rollout(json!({ "steps": [{ "weight": 5, "minDuration": "300" }] })),
+            Some("rollout.steps[].minDuration must be a number"),
+        ),
+        (
+            "a duration below 0",
+            rollout(json!({ "steps": [{ "weight": 5, "minDuration": "-5m" }] })),
+            Some("rollout.steps[].minDuration must be a number"),
+        ),
+        (
+            "a ratio below 1",
+            gates(json!({ "ratio": 0.5 })),
+            Some("rollout.gates.*.ratio must be between 1 and 100"),
+        ),
+        (
+            "a highest rate of 0",
+            gates(json!({ "maxRate": 0 })),
+            Some("rollout.gates.*.maxRate must be above 0"),
+        ),
+        (
+            "a highest rate above 1",
+            gates(json!({ "maxRate": 1.5 })),
+            Some("rollout.gates.*.maxRate must be above 0"),
+        ),
+        (
+            "no samples",
+            gates(json!({ "minSamples": 0 })),
+            Some("spec.rollout.gates.errorRatio.minSamples"),
+        ),
+        (
+            "a gate that is none",
+            rollout(json!({ "gates": { "alertRate": {} } })),
+            Some("unknown field \"spec.rollout.gates.alertRate\""),
+        ),
+        (
+            "an alpha of 0",
+            rollout(json!({ "alpha": 0 })),
+            Some("rollout.alpha must be between 0.0001 and 0.2"),
+        ),
+        (
+            "an alpha above 0.2",
+            rollout(json!({ "alpha": 0.5 })),
+            Some("rollout.alpha must be between 0.0001 and 0.2"),
+        ),
+    ]
+}
+
 fn rows() -> Vec<Row> {
     let pinned = "oci://registry.example:5000/fraud/card@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
     let mut rows: Vec<Row> = vec![
@@ -312,8 +419,8 @@ fn rows() -> Vec<Row> {
         // what does not exist
         (
             "an unknown field",
-            json!({ "spec": { "rollout": {} } }),
-            Some("unknown field \"spec.rollout\""),
+            json!({ "spec": { "canary": {} } }),
+            Some("unknown field \"spec.canary\""),
         ),
         (
             "an explicit null where there is no default",
@@ -321,6 +428,7 @@ fn rows() -> Vec<Row> {
             None,
         ),
     ];
+    rows.extend(rollout_rows());
     rows.push((
         "a uri that is too long",
         uri(&format!("https://m.example/{}", "a".repeat(1024))),
@@ -438,6 +546,23 @@ async fn defaults_are_filled_in_and_the_scale_subresource_works() -> Result<()> 
         (stored.spec.decision.review, stored.spec.decision.block),
         (0.10, 0.50)
     );
+    let steps =
+        json!({ "spec": { "ingress": { "host": "a.test" }, "rollout": { "steps": [{ "weight": 5 }] } } });
+    let patch = kube::api::Patch::Merge(&steps);
+    let stored = api
+        .patch("card-fraud", &kube::api::PatchParams::default(), &patch)
+        .await?;
+    let rollout = stored.spec.rollout.context("no rollout")?;
+    assert_eq!(rollout.gates, fraudops_crds::fraud_model::Gates::default());
+    assert_eq!(
+        (
+            rollout.alpha,
+            rollout.paused,
+            rollout.steps[0].min_duration.as_str()
+        ),
+        (0.01, false, "5m")
+    );
+    assert_eq!(rollout.gates.error_ratio.min_samples, 500);
     let scale = json!({ "spec": { "replicas": 5 } });
     api.patch_scale(
         "card-fraud",
