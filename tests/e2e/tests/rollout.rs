@@ -16,7 +16,7 @@ const V2: &str = "2026.11.2";
 /// Requests a second.
 const RATE: u32 = 200;
 /// Long enough for a busy machine with two cores.
-const PATIENCE: Duration = Duration::from_secs(150);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Short steps. On a machine that is cluster and load at once many answers are slow for both versions, so that the share of
 /// slow answers is left to the comparison with the stable version and to a limit that only a broken one reaches.
@@ -44,12 +44,9 @@ async fn serving(name: &str) -> Result<(Namespace, Value, Load)> {
     let caller = Caller::of(&payments.stage, &host, &usual).await?;
     let mut large: Value = serde_json::from_slice(&usual)?;
     large["TX_AMOUNT"] = json!(9_000.0); // on this `errs` fails
-    let transactions = vec![
-        usual.clone(),
-        usual.clone(),
-        usual,
-        large.to_string().into_bytes(),
-    ];
+    let large = large.to_string().into_bytes();
+    // Seven in turn: Traefik deals requests out in turn too, and must not give one version the same ones for ever.
+    let transactions = [vec![usual; 5], vec![large; 2]].concat();
     let load = Load::of_many(caller, transactions, RATE);
     Ok((payments, manifest, load))
 }
@@ -124,7 +121,7 @@ async fn a_good_version_passes_every_step_and_takes_over() -> Result<()> {
 #[tokio::test]
 async fn a_version_that_errs_is_stopped_at_the_first_step() -> Result<()> {
     let (report, status) = stopped("errs", "errorRatio").await?;
-    // The model fails on a quarter of the load; the decision that callers get then is the spec's.
+    // The model fails on two sevenths of the load; the decision that callers get then is the spec's.
     let fallbacks = report.fallbacks.get("errs").copied().unwrap_or_default();
     assert!(fallbacks > 0, "{:?}", report.answers);
     assert_eq!(report.fallbacks.len(), 1, "{:?}", report.fallbacks);
