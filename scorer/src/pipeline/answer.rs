@@ -27,11 +27,7 @@ pub(super) fn write(
     });
     let _ = match assessed.scored {
         Ok(score) => write!(body, ",\"fraud_probability\":{score}"),
-        Err(failure) => write!(
-            body,
-            ",\"fraud_probability\":null,\"model_error\":\"{}\"",
-            failure.as_str()
-        ),
+        Err(_) => write!(body, ",\"fraud_probability\":null,\"model_error\":true"),
     };
     let _ = write!(
         body,

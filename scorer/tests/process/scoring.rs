@@ -56,7 +56,7 @@ fn flags_win_over_the_models_thresholds_and_version() {
 
 #[test]
 fn every_answer_belongs_to_its_own_request_under_concurrency_on_two_workers() {
-    let server = Server::ready(&["--workers", "2"]);
+    let server = Server::ready(&["--workers", "2", "--idempotency-ttl", "0s"]);
     let rows = scored_by_python();
     thread::scope(|scope| {
         for offset in 0..16 {

@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
     sync::mpsc::{Receiver, channel},
     thread,
     time::{Duration, Instant},
@@ -253,7 +254,9 @@ pub const INPUTS: [&str; 15] = [
 /// A request with the given inputs.
 pub fn request(inputs: &[f64]) -> Map<String, Value> {
     let mut body = Map::new();
-    body.insert("TRANSACTION_ID".into(), json!(1));
+    // A new transaction each time: the same one again would get the same answer again.
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    body.insert("TRANSACTION_ID".into(), json!(NEXT.fetch_add(1, Relaxed)));
     body.insert("TX_DATETIME".into(), json!("2018-08-01T00:00:31"));
     for name in ["CUSTOMER_ID", "TERMINAL_ID", "TX_TIME_SECONDS", "TX_TIME_DAYS"] {
         body.insert(name.into(), json!(7));

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
+use serde_json::Value;
 use tokio::{
     sync::{Semaphore, watch},
     task::{JoinHandle, JoinSet},
@@ -97,7 +98,7 @@ async fn drive(
     let mut due = interval(Duration::from_secs(1) / rate);
     due.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut requests = JoinSet::new();
-    let mut transactions = transactions.iter().cycle();
+    let mut transactions = (1..).zip(transactions.iter().cycle());
     while !*stopped.borrow() && Instant::now() < end {
         tokio::select! {
             _ = due.tick() => {}
@@ -113,7 +114,10 @@ async fn drive(
             });
             continue;
         };
-        let transaction = transactions.next().cloned().unwrap_or_default();
+        let transaction = transactions
+            .next()
+            .map(|(id, body)| numbered(body, id))
+            .unwrap_or_default();
         let (caller, samples) = (caller.clone(), samples.clone());
         requests.spawn(async move {
             let sample = ask(&caller, &transaction).await;
@@ -123,6 +127,17 @@ async fn drive(
     }
     while requests.join_next().await.is_some() {}
     report(&lock(&samples))
+}
+
+/// The transaction under an id of its own: one that is sent again would get its first answer again.
+fn numbered(transaction: &[u8], id: u64) -> Vec<u8> {
+    match serde_json::from_slice::<Value>(transaction) {
+        Ok(Value::Object(mut fields)) => {
+            fields.insert("TRANSACTION_ID".into(), id.into());
+            Value::Object(fields).to_string().into_bytes()
+        }
+        _ => transaction.to_vec(),
+    }
 }
 
 async fn ask(caller: &Caller, transaction: &[u8]) -> Sample {
