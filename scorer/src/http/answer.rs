@@ -74,6 +74,41 @@ pub fn prediction(decision: Decision, score: Option<f32>, version: &str) -> Answ
     json(StatusCode::OK, body)
 }
 
+/// How a block answers on /predict.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BlockStatus {
+    /// 200 with the decision, as any other answer.
+    #[default]
+    Ok,
+    /// 403 with `detail` before the decision, as the reference system answers what its rules stop.
+    Forbidden,
+}
+
+impl TryFrom<u16> for BlockStatus {
+    type Error = String;
+
+    fn try_from(status: u16) -> Result<Self, String> {
+        match status {
+            200 => Ok(Self::Ok),
+            403 => Ok(Self::Forbidden),
+            other => Err(format!("blockStatus is {other}, it must be 200 or 403")),
+        }
+    }
+}
+
+impl BlockStatus {
+    /// Status and body of a decision. `body` is the JSON object of a 200; `why` goes into `detail` of a 403.
+    pub fn apply(self, decision: Decision, why: &str, body: String) -> (StatusCode, String) {
+        if self == Self::Ok || decision != Decision::Block {
+            return (StatusCode::OK, body);
+        }
+        let inner = body.strip_prefix('{').unwrap_or("}");
+        let comma = if inner.starts_with('}') { "" } else { "," };
+        let why = Value::from(why);
+        (StatusCode::FORBIDDEN, format!("{{\"detail\":{why}{comma}{inner}"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt;
@@ -112,5 +147,31 @@ mod tests {
             (&json!(true), &json!(true))
         );
         assert!(body["fraud_probability"].is_null());
+    }
+
+    #[test]
+    fn a_block_is_a_403_only_where_the_policy_says_so() {
+        let body = r#"{"is_fraud":true,"decision":"block"}"#;
+        for decision in Decision::ALL {
+            let answered = BlockStatus::Ok.apply(decision, "no", body.to_owned());
+            assert_eq!(answered, (StatusCode::OK, body.to_owned()));
+        }
+        let passed = BlockStatus::Forbidden.apply(Decision::Review, "no", body.to_owned());
+        assert_eq!(passed.0, StatusCode::OK);
+        let (status, text) = BlockStatus::Forbidden.apply(Decision::Block, "rule \"r\"", body.to_owned());
+        assert_eq!(status, StatusCode::FORBIDDEN);
+        let json: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            json,
+            json!({"detail": "rule \"r\"", "is_fraud": true, "decision": "block"})
+        );
+        let (_, empty) = BlockStatus::Forbidden.apply(Decision::Block, "no", "{}".to_owned());
+        assert_eq!(empty, r#"{"detail":"no"}"#);
+    }
+
+    #[test]
+    fn only_200_and_403_are_statuses_of_a_block() {
+        assert_eq!(BlockStatus::try_from(403), Ok(BlockStatus::Forbidden));
+        assert!(BlockStatus::try_from(418).is_err());
     }
 }
