@@ -10,6 +10,7 @@ mod docs;
 #[cfg(test)]
 mod fixture;
 mod framing;
+mod grpc;
 mod health;
 mod io;
 mod json_problem;
@@ -27,6 +28,7 @@ mod worker;
 
 pub use answer::BlockStatus;
 pub use contract::{Contract, FieldFacts, Training};
+pub use grpc::{Bridge, DEFAULT_ROOM, Facts, Grpc, Jobs, bridge};
 pub use health::{admin_routes, public_routes};
 pub use predict::{Policy, Serving};
 pub use protocols::{Behind, DEFAULT_MAX_BATCH, MAX_BODY_BYTES, Protocols};
