@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help demo demo-down test e2e lint crds images bench clean
+.PHONY: help demo demo-down test e2e lint crds proto images bench clean
 
 help: ## this text
 	@printf 'fraudops: a Kubernetes operator for fraud models. New here? `make demo`, then README.md.\n\n'
@@ -27,6 +27,9 @@ lint: ## formatting, clippy, rustdoc, ruff, shellcheck, licences and sources of 
 
 crds: ## write crds/fraudmodels.yaml from the Rust types, and the chart's copy of it
 	tests/crds.sh
+
+proto: ## write the Rust code and the descriptors of the gRPC protocol from scorer/proto
+	UPDATE=1 cargo test --quiet -p fraudops-scorer --test proto
 
 images: ## build the two images from the shipped Dockerfiles
 	tests/images.sh

@@ -18,5 +18,5 @@ if [ "$(target/venv-lint/bin/ruff --version 2>/dev/null)" != "ruff $RUFF" ]; the
   python3 -m venv target/venv-lint
   target/venv-lint/bin/pip install --quiet --disable-pip-version-check "ruff==$RUFF"
 fi
-step target/venv-lint/bin/ruff format --check examples/training charts
-step target/venv-lint/bin/ruff check examples/training charts
+step target/venv-lint/bin/ruff format --check examples/training charts tests/conformance
+step target/venv-lint/bin/ruff check examples/training charts tests/conformance

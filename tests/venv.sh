@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Makes a virtual environment with fraudops-training below target/, once for each state of its lock file, and prints its folder:
-#   venv.sh push    what publishes a model (seconds)
-#   venv.sh train   what trains, checks and predicts, with pytest (a minute)
-#   venv.sh exposition   what reads metrics, without fraudops-training (seconds)
+# Makes a virtual environment below target/, once for each state of its lock file, and prints its folder:
+#   venv.sh push      fraudops-training: what publishes a model (seconds)
+#   venv.sh train     fraudops-training: what trains, checks and predicts, with pytest (a minute)
+#   venv.sh clients   clients of other projects that talk to the scorer, with pytest (a minute)
+#   venv.sh exposition   what reads metrics (seconds)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,7 +11,8 @@ case ${1:-} in
 push) lock=examples/training/requirements-push.lock ;;
 train) lock=examples/training/requirements.lock ;;
 exposition) lock=scorer/tests/exposition.lock ;;
-*) sed -n '2,5s/^# //p' "$0" >&2 && exit 2 ;;
+clients) lock=tests/conformance/requirements.lock ;;
+*) sed -n '2,6s/^# //p' "$0" >&2 && exit 2 ;;
 esac
 venv=$PWD/target/venv-$1
 # Scripts and the editable install name this checkout's path, and target/ may be shared by several.
@@ -20,7 +22,9 @@ if [ "$(cat "$venv/.made-from" 2>/dev/null)" != "$wanted" ]; then
   rm -rf "$venv"
   python3 -m venv "$venv"
   "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes --requirement "$lock"
-  [ "$1" = exposition ] || "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --editable examples/training
+  if [ "$1" = push ] || [ "$1" = train ]; then
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --editable examples/training
+  fi
   echo "$wanted" >"$venv/.made-from"
 fi
 echo "$venv"

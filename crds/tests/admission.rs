@@ -261,7 +261,7 @@ fn rows() -> Vec<Row> {
                 "s3://fraud-models/card.onnx",
                 json!({ "credentialsSecretRef": { "name": "My Store" } }),
             ),
-            Some("credentialsSecretRef.name must be the name of a Secret"),
+            Some("name must be the name of a Secret in this namespace"),
         ),
         (
             "the cloud's metadata service for a store",

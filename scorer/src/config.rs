@@ -5,7 +5,12 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    decision::Fallback, decision_log, engine::Choice, model::trial::TrialArgs, receipt::VersionHash,
+    decision::Fallback,
+    decision_log,
+    engine::Choice,
+    http::{BlockStatus, ClientName},
+    model::trial::TrialArgs,
+    receipt::VersionHash,
 };
 
 /// Serves an ONNX fraud model over HTTP.
@@ -69,7 +74,7 @@ pub struct ServeArgs {
     pub deadline: Duration,
     /// HTTP status of an answer that blocks: 200 or 403.
     #[arg(long, env = "FRAUDOPS_BLOCK_STATUS", default_value = "200", value_parser = block_status)]
-    pub block_status: http::StatusCode,
+    pub block_status: BlockStatus,
     /// Most transactions in one request to /predict/batch.
     #[arg(long, env = "FRAUDOPS_MAX_BATCH", default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub max_batch: u16,
@@ -79,6 +84,20 @@ pub struct ServeArgs {
     /// Address of /metrics, the probes and /model.
     #[arg(long, env = "FRAUDOPS_ADMIN_LISTEN", default_value = "0.0.0.0:8010")]
     pub admin_listen: SocketAddr,
+    /// Address of the Open Inference Protocol over gRPC; off: no gRPC.
+    #[arg(long, env = "FRAUDOPS_GRPC_LISTEN", default_value = "0.0.0.0:9000", value_parser = grpc)]
+    pub grpc_listen: GrpcListen,
+    /// Folder with tls.crt and tls.key (and ca.crt): the serving and gRPC ports speak TLS; changed files are read again.
+    #[arg(long, env = "FRAUDOPS_TLS")]
+    pub tls: Option<PathBuf>,
+    /// Name (DNS or URI) that a client's certificate must carry; may be repeated. `*`: any certificate of ca.crt.
+    #[arg(
+        long,
+        env = "FRAUDOPS_TLS_CLIENT_SAN",
+        value_delimiter = ',',
+        requires = "tls"
+    )]
+    pub tls_client_san: Vec<ClientName>,
     /// Serving threads; by default the cores that the process may use, at most 4.
     #[arg(long, env = "FRAUDOPS_WORKERS", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub workers: Option<u16>,
@@ -151,6 +170,15 @@ pub struct ServeArgs {
     pub decision_log: decision_log::Options,
 }
 
+/// Where gRPC is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrpcListen {
+    /// Nowhere.
+    Off,
+    /// On this address.
+    On(SocketAddr),
+}
+
 /// An arm of a rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Role {
@@ -217,12 +245,17 @@ pub struct FetchArgs {
     pub sources: crate::model::artifact::SourceArgs,
 }
 
-fn block_status(text: &str) -> Result<http::StatusCode, String> {
-    match text {
-        "200" => Ok(http::StatusCode::OK),
-        "403" => Ok(http::StatusCode::FORBIDDEN),
-        _ => Err("give 200 or 403".to_owned()),
+fn grpc(text: &str) -> Result<GrpcListen, String> {
+    if text == "off" {
+        return Ok(GrpcListen::Off);
     }
+    let address = text.parse().map(GrpcListen::On);
+    address.map_err(|_| "give an address such as 0.0.0.0:9000, or off".to_owned())
+}
+
+fn block_status(text: &str) -> Result<BlockStatus, String> {
+    let status: u16 = text.parse().map_err(|_| "give 200 or 403".to_owned())?;
+    BlockStatus::try_from(status)
 }
 
 /// `5s`, `500ms`, `5m`: at least zero, at most a day.

@@ -5,6 +5,7 @@
 
 mod answer;
 mod policy;
+mod scoring;
 
 use std::{
     sync::Arc,

@@ -31,10 +31,13 @@ use prepare::{Candidate, prepare};
 use services::Services;
 
 use crate::{
-    config::ServeArgs,
+    config::{GrpcListen, ServeArgs},
     decision_log::DecisionLog,
     feedback::Ledger,
-    http::{Gate, Install, Limits, Listening, Site, Worker, accept, admin_routes, run},
+    http::{
+        Bridge, DEFAULT_ROOM, Facts, Gate, Grpc, Install, Limits, Listening, Site, Tls, TlsOptions,
+        Transport, Wiring, Worker, accept, admin_routes, bridge, run,
+    },
     metrics::{Metrics, ModelLabels},
     model::{ModelError, Reason},
     rules::Watch,
@@ -46,6 +49,10 @@ const MAX_BODY_BYTES: usize = 256 * 1024;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_DEFAULT_WORKERS: usize = 4;
 const ADMIN_CONNECTIONS: usize = 64;
+/// How often the files of --tls are looked at.
+const TLS_POLL: Duration = Duration::from_secs(10);
+/// A request over gRPC, from its head to its answer.
+const GRPC_TIMEOUT: Duration = Duration::from_secs(5);
 /// The exit code that a shell gives for SIGTERM.
 const TERMINATED: u8 = 143;
 
@@ -67,6 +74,10 @@ struct Server {
     admin: Listening,
     ledger: Arc<Ledger>,
     log: DecisionLog,
+    transport: Transport,
+    grpc: Option<Listening>,
+    /// Brings rows from the gRPC thread to the others, and says there which model serves.
+    bridge: Option<Bridge>,
     /// Keeps the lists of the rules up to date.
     lists: OnceCell<Watch>,
 }
@@ -92,7 +103,15 @@ impl Server {
         let log = DecisionLog::open(&arguments.decision_log).context("the decision log cannot be opened")?;
         metrics.register(Arc::<Ledger>::clone(&ledger));
         metrics.register(log.counts());
-        tracing::info!(listen = %listening.address, admin = %admin.address, workers, "listening");
+        let grpc = match arguments.grpc_listen {
+            GrpcListen::Off => None,
+            GrpcListen::On(address) => Some(bind(address, 1)?),
+        };
+        let transport = transport(&arguments)?;
+        let grpc_address = grpc
+            .as_ref()
+            .map_or_else(|| "off".to_owned(), |grpc| grpc.address.to_string());
+        tracing::info!(listen = %listening.address, admin = %admin.address, grpc = grpc_address, workers, "listening");
         Ok(Self {
             arguments,
             started: Instant::now(),
@@ -103,6 +122,9 @@ impl Server {
             admin,
             ledger,
             log,
+            transport,
+            grpc,
+            bridge: None,
             lists: OnceCell::new(),
         })
     }
@@ -191,26 +213,75 @@ impl Server {
         let (tell, ended) = mpsc::unbounded_channel();
         let mut installs = Vec::new();
         let limits = self.limits();
+        let max_batch = usize::from(self.arguments.max_batch);
+        let (bridge, jobs) = bridge(self.listening.sockets.len(), DEFAULT_ROOM);
+        let mut jobs = jobs.into_iter();
         for (index, listener) in self.listening.sockets.drain(..).enumerate() {
             let (install, installed) = oneshot::channel();
             installs.push(install);
             let (state, metrics) = (Arc::clone(&self.state), Arc::clone(&self.metrics));
             let tracing = exporter.map_or_else(Tracing::off, |e| e.tracing(seed(index)));
-            let (gate, tell) = (self.gate.subscribe(), tell.clone());
+            let tell = tell.clone();
             let ledger = Arc::clone(&self.ledger);
+            let wiring = Wiring {
+                listener,
+                transport: self.transport.clone(),
+                gate: self.gate.subscribe(),
+                install: installed,
+                jobs: jobs.next(),
+            };
             thread::Builder::new()
                 .name(format!("worker-{index}"))
                 .spawn(move || {
-                    let worker = move || Worker::new(index, limits, state, metrics, ledger, tracing);
-                    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                        run(worker, listener, gate, installed)
-                    }));
+                    let worker =
+                        move || Worker::new(index, limits, state, metrics, ledger, tracing, max_batch);
+                    let outcome =
+                        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(worker, wiring)));
                     let outcome = outcome.unwrap_or_else(|_| Err(io::Error::other("it panicked")));
                     let _ = tell.send((index, outcome));
                 })?;
         }
-        let count = installs.len();
+        let mut count = installs.len();
+        if let Some(listening) = self.grpc.take() {
+            self.start_grpc(listening, &bridge, count, tell)?;
+            count += 1;
+        }
+        self.bridge = Some(bridge);
         Ok((installs, ended, count))
+    }
+
+    /// gRPC has a thread of its own; rows go from there to the serving threads.
+    fn start_grpc(
+        &self,
+        listening: Listening,
+        bridge: &Bridge,
+        index: usize,
+        tell: mpsc::UnboundedSender<Ended>,
+    ) -> io::Result<()> {
+        let grpc = Grpc {
+            bridge: bridge.clone(),
+            state: Arc::clone(&self.state),
+            max_batch: usize::from(self.arguments.max_batch),
+            timeout: GRPC_TIMEOUT,
+        };
+        let site = Site {
+            limits: self.limits(),
+            metrics: Arc::clone(&self.metrics),
+            shard: self.metrics.shard(index),
+            gate: self.gate.subscribe(),
+        };
+        let transport = self.transport.clone();
+        for socket in listening.sockets {
+            let (grpc, site, transport, tell) = (grpc.clone(), site.clone(), transport.clone(), tell.clone());
+            thread::Builder::new().name("grpc".to_owned()).spawn(move || {
+                let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                    grpc.run(transport, socket, site)
+                }));
+                let outcome = outcome.unwrap_or_else(|_| Err(io::Error::other("it panicked")));
+                let _ = tell.send((index, outcome));
+            })?;
+        }
+        Ok(())
     }
 
     fn load_beside(&self, count: usize) -> oneshot::Receiver<Result<Candidate, ModelError>> {
@@ -241,6 +312,13 @@ impl Server {
             if installed.await.is_err() {
                 return; // the thread has ended, and its end is reported
             }
+        }
+        if let Some(bridge) = &self.bridge {
+            bridge.announce(Some(Facts {
+                name: services.policy().name.clone(),
+                version: services.policy().version.clone(),
+                width: services.policy().schema.width(),
+            }));
         }
         let took = self.started.elapsed();
         let (version, sha256, algorithm) =
@@ -297,6 +375,23 @@ impl Server {
         }
         tracing::info!(took = ?begun.elapsed(), "stopped");
     }
+}
+
+/// What the serving and gRPC ports speak. Inside a `LocalSet`.
+fn transport(arguments: &ServeArgs) -> anyhow::Result<Transport> {
+    let Some(directory) = arguments.tls.clone() else {
+        return Ok(Transport::default());
+    };
+    let options = TlsOptions {
+        directory,
+        clients: arguments.tls_client_san.clone(),
+    };
+    let (tls, reloader) = Tls::load(options).context("--tls")?;
+    spawn_local(reloader.run(TLS_POLL));
+    Ok(Transport {
+        tls: Some(tls),
+        ..Transport::default()
+    })
 }
 
 fn admin_handler(router: Router) -> impl Fn(Request<Incoming>) -> AdminAnswer + Clone {

@@ -1,9 +1,9 @@
 //! A connection with deadlines: for the head of a request, for idling between requests, and for a client that does not read.
 //!
+//! How requests are framed is looked at here as well, see `framing`.
 //! In the steady state no timer is touched: a deadline that moved back is noticed when the old one fires.
 
 use std::{
-    cell::Cell,
     io,
     pin::Pin,
     rc::Rc,
@@ -17,18 +17,14 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
+use super::{
+    framing::Framing,
+    link::{Link, Phase},
+};
 use crate::metrics::Shard;
 
-/// Where a connection is between two requests. The service sets `Busy` and `Idle`, the connection `Head`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Answered; the next request has not begun.
-    Idle,
-    /// A request has begun, or must begin because the connection is new.
-    Head,
-    /// A request is being answered; its body has a deadline of its own.
-    Busy,
-}
+/// How every HTTP/2 connection begins, as far as one needs to read.
+const HTTP2_BEGINS: &[u8] = b"PRI * HTTP/2";
 
 /// How long each phase may last.
 #[derive(Clone, Copy, Debug)]
@@ -42,10 +38,18 @@ pub struct Patience {
 }
 
 /// A stream that fails with `TimedOut` when the client lets a deadline pass.
+///
+/// On HTTP/2 bytes between requests (pings, window updates) do not count as the beginning of one: such a connection may
+/// idle, whatever it sends. It is asked to leave when that time is over, and closed when it does not.
 pub struct Guarded<S> {
     stream: S,
-    phase: Rc<Cell<Phase>>,
+    link: Rc<Link>,
+    /// None on HTTP/2, which has frames.
+    framing: Option<Framing>,
+    fresh: bool,
     seen: Phase,
+    turns: u32,
+    farewell: bool,
     deadline: Instant,
     patience: Patience,
     alarm: Pin<Box<Sleep>>,
@@ -55,17 +59,19 @@ pub struct Guarded<S> {
 
 impl<S> Guarded<S> {
     /// Guards a fresh connection.
-    pub fn new(stream: S, phase: Rc<Cell<Phase>>, patience: Patience, shard: Arc<Shard>) -> Self {
-        phase.set(Phase::Head);
+    pub fn new(stream: S, link: Rc<Link>, patience: Patience, shard: Arc<Shard>) -> Self {
         let deadline = Instant::now() + patience.head;
-        let alarm = Box::pin(sleep_until(deadline));
         Self {
             stream,
-            phase,
-            seen: Phase::Head,
+            fresh: true,
+            seen: link.phase(),
+            turns: link.turns(),
+            link,
+            framing: Some(Framing::new()),
+            farewell: false,
             deadline,
             patience,
-            alarm,
+            alarm: Box::pin(sleep_until(deadline)),
             stalled: None,
             shard,
         }
@@ -73,10 +79,32 @@ impl<S> Guarded<S> {
 
     fn enter(&mut self, phase: Phase) {
         self.seen = phase;
+        self.turns = self.link.turns();
         match phase {
+            Phase::Idle if self.farewell => self.deadline = Instant::now() + self.patience.head,
             Phase::Idle => self.deadline = Instant::now() + self.patience.idle,
             Phase::Head => self.deadline = Instant::now() + self.patience.head,
             Phase::Busy => {}
+        }
+    }
+
+    fn received(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.fresh {
+            self.fresh = false;
+            if bytes.starts_with(HTTP2_BEGINS) {
+                self.framing = None;
+                self.link.multiplex();
+                self.enter(Phase::Idle);
+            }
+        } else if self.link.phase() == Phase::Idle && !self.link.is_multiplexed() {
+            self.link.head_begins();
+            self.enter(Phase::Head);
+        }
+        match &mut self.framing {
+            Some(framing) => framing
+                .follow(bytes)
+                .map_err(|ambiguous| io::Error::new(io::ErrorKind::InvalidData, ambiguous)),
+            None => Ok(()),
         }
     }
 
@@ -87,8 +115,8 @@ impl<S> Guarded<S> {
 
     /// Called when nothing can be read: fails once the deadline is over.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.phase.get() != self.seen {
-            self.enter(self.phase.get());
+        if self.link.turns() != self.turns {
+            self.enter(self.link.phase());
         }
         if self.seen == Phase::Busy {
             // hyper reads ahead while it answers, and then does not read again before it is woken: without this look
@@ -105,7 +133,12 @@ impl<S> Guarded<S> {
         loop {
             ready!(self.alarm.as_mut().poll(cx));
             if Instant::now() >= self.deadline {
-                return Poll::Ready(Err(self.late()));
+                if self.farewell || !self.link.is_multiplexed() {
+                    return Poll::Ready(Err(self.late()));
+                }
+                self.farewell = true;
+                self.link.ask_to_leave();
+                self.deadline = Instant::now() + self.patience.head;
             }
             self.alarm.as_mut().reset(self.deadline);
         }
@@ -137,9 +170,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         let before = buf.filled().len();
         match Pin::new(&mut self.stream).poll_read(cx, buf) {
             Poll::Ready(outcome) => {
-                if self.phase.get() == Phase::Idle && buf.filled().len() > before {
-                    self.phase.set(Phase::Head);
-                    self.enter(Phase::Head);
+                let received = &buf.filled()[before..];
+                if !received.is_empty()
+                    && let Err(error) = self.received(received)
+                {
+                    buf.set_filled(before);
+                    return Poll::Ready(Err(error));
                 }
                 Poll::Ready(outcome)
             }
@@ -190,11 +226,11 @@ mod tests {
         write: Duration::from_secs(10),
     };
 
-    fn connection() -> (DuplexStream, Guarded<DuplexStream>, Rc<Cell<Phase>>) {
+    fn connection() -> (DuplexStream, Guarded<DuplexStream>, Rc<Link>) {
         let (client, server) = duplex(64);
-        let phase = Rc::new(Cell::new(Phase::Idle));
-        let guarded = Guarded::new(server, Rc::clone(&phase), PATIENCE, Arc::default());
-        (client, guarded, phase)
+        let link = Link::new();
+        let guarded = Guarded::new(server, Rc::clone(&link), PATIENCE, Arc::default());
+        (client, guarded, link)
     }
 
     async fn seconds_until_timeout(guarded: &mut Guarded<DuplexStream>) -> u64 {
@@ -202,6 +238,18 @@ mod tests {
         let error = guarded.read_u8().await.expect_err("nothing was sent");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         start.elapsed().as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_ambiguous_request_ends_the_connection() {
+        let (mut client, mut guarded, _) = connection();
+        client.write_all(b"GET / HTTP/1.1\nhost: x\r\n").await.unwrap();
+        let error = guarded.read_u8().await.map(|_| ());
+        let error = match error {
+            Ok(()) => guarded.read_to_end(&mut Vec::new()).await.unwrap_err(),
+            Err(error) => error,
+        };
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 
     #[tokio::test(start_paused = true)]
@@ -227,32 +275,35 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answered_connection_may_idle_and_then_has_the_head_time_again() {
-        let (mut client, mut guarded, phase) = connection();
-        phase.set(Phase::Idle);
+        let (mut client, mut guarded, link) = connection();
+        client.write_all(b"G").await.unwrap();
+        guarded.read_u8().await.unwrap();
+        drop(link.begin());
         assert_eq!(seconds_until_timeout(&mut guarded).await, 120);
-        let (mut client2, mut guarded2, phase2) = connection();
-        phase2.set(Phase::Idle);
-        client2.write_all(b"G").await.unwrap();
-        guarded2.read_u8().await.unwrap();
-        assert_eq!(seconds_until_timeout(&mut guarded2).await, 5);
-        client.shutdown().await.unwrap();
+        let (mut client, mut guarded, link) = connection();
+        client.write_all(b"G").await.unwrap();
+        guarded.read_u8().await.unwrap();
+        drop(link.begin());
+        client.write_all(b"G").await.unwrap();
+        guarded.read_u8().await.unwrap();
+        assert_eq!(seconds_until_timeout(&mut guarded).await, 5);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_busy_connection_has_no_deadline_here() {
-        let (_client, mut guarded, phase) = connection();
-        phase.set(Phase::Busy);
+        let (_client, mut guarded, link) = connection();
+        let _request = link.begin();
         let read = tokio::time::timeout(Duration::from_secs(3600), guarded.read_u8()).await;
         assert!(read.is_err(), "the read must still wait");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_idles_after_a_read_ahead_is_closed_although_nobody_reads_again() {
-        let (_client, mut guarded, phase) = connection();
-        phase.set(Phase::Busy);
+        let (_client, mut guarded, link) = connection();
+        let request = link.begin();
         let answered = async {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            phase.set(Phase::Idle);
+            drop(request);
             std::future::pending::<()>().await;
         };
         let closed = tokio::time::timeout(Duration::from_secs(360), guarded.read_u8());
@@ -261,6 +312,40 @@ mod tests {
             outcome.expect("the wait ends").unwrap_err().kind(),
             io::ErrorKind::TimedOut
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn http2_may_idle_from_the_start_is_asked_to_leave_and_then_closed() {
+        let (mut client, mut guarded, link) = connection();
+        client.write_all(HTTP2_BEGINS).await.unwrap();
+        guarded.read_exact(&mut [0; HTTP2_BEGINS.len()]).await.unwrap();
+        let start = Instant::now();
+        let asked = async {
+            std::future::poll_fn(|cx| link.poll_leaving(cx)).await;
+            start.elapsed().as_secs()
+        };
+        let (closed, asked) = tokio::join!(seconds_until_timeout(&mut guarded), asked);
+        assert_eq!((asked, closed), (120, 125));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pings_between_requests_neither_begin_a_head_nor_extend_the_idling() {
+        let (mut client, mut guarded, link) = connection();
+        client.write_all(HTTP2_BEGINS).await.unwrap();
+        guarded.read_exact(&mut [0; HTTP2_BEGINS.len()]).await.unwrap();
+        drop(link.begin());
+        let start = Instant::now();
+        let pings = async {
+            loop {
+                tokio::time::sleep(Duration::from_secs(30)).await;
+                if client.write_all(b"ping").await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        let read = async { while guarded.read_u8().await.is_ok() {} };
+        tokio::select! { () = read => {}, () = pings => {} }
+        assert_eq!(start.elapsed().as_secs(), 125);
     }
 
     #[tokio::test(start_paused = true)]

@@ -62,10 +62,10 @@ pub async fn predict(
         shadow: head.headers.get(SHADOW).is_some_and(|value| value == "true"),
     };
     match pipeline.answer(&body, context).await {
-        Outcome::Decided(decision, json) => (
-            answer::decided(decision, json, pipeline.policy.block_status),
-            Some(decision),
-        ),
+        Outcome::Decided(decision, body) => {
+            let (status, body) = pipeline.worded(decision, body);
+            (answer::json(status, body), Some(decision))
+        }
         Outcome::Rejected(rejection) => {
             let kind = rejection
                 .problems

@@ -1,24 +1,18 @@
 //! Listeners and the accept loop.
 
 use std::{
-    cell::Cell,
     convert::Infallible,
     future::{Future, pending},
     io,
     net::SocketAddr,
-    panic::AssertUnwindSafe,
     pin::pin,
-    rc::Rc,
     sync::Arc,
     time::Duration,
 };
 
-use bytes::Bytes;
 use futures::FutureExt;
-use http::{HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::{Either, Full};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use http::{Request, Response};
+use hyper::body::Incoming;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -27,17 +21,10 @@ use tokio::{
     time::sleep,
 };
 
-use super::{
-    answer,
-    io::{Guarded, Patience, Phase},
-};
+pub use super::connection::Body;
+use super::{connection::serve, transport::Transport};
 use crate::metrics::{Metrics, Shard};
 
-/// A body of ours, or of the router.
-pub type Body = Either<Full<Bytes>, axum::body::Body>;
-
-const MAX_HEADERS: usize = 100;
-const MAX_HEAD_BYTES: usize = 16 * 1024;
 const BACKLOG: i32 = 1024;
 const TURNED_AWAY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
@@ -115,8 +102,22 @@ pub struct Site {
     pub gate: watch::Receiver<Gate>,
 }
 
-/// Accepts and serves until the gate is closed and every connection is done. Runs inside a `LocalSet`.
+/// Accepts and serves HTTP/1.1 and HTTP/2 in the clear; see [`accept_over`].
 pub async fn accept<H, F>(listener: std::net::TcpListener, site: Site, handler: H) -> io::Result<()>
+where
+    H: Fn(Request<Incoming>) -> F + Clone + 'static,
+    F: Future<Output = Response<Body>> + 'static,
+{
+    accept_over(Transport::default(), listener, site, handler).await
+}
+
+/// Accepts and serves until the gate is closed and every connection is done. Runs inside a `LocalSet`.
+pub async fn accept_over<H, F>(
+    transport: Transport,
+    listener: std::net::TcpListener,
+    site: Site,
+    handler: H,
+) -> io::Result<()>
 where
     H: Fn(Request<Incoming>) -> F + Clone + 'static,
     F: Future<Output = Response<Body>> + 'static,
@@ -124,6 +125,7 @@ where
     let listener = TcpListener::from_std(listener)?;
     let (alive, mut all_done) = mpsc::channel::<Infallible>(1);
     let mut closed = pin!(closed(site.gate.clone()));
+    let admit = |stream| admit(stream, &site, &transport, &handler, &alive);
     loop {
         let accepted = tokio::select! {
             biased;
@@ -131,7 +133,7 @@ where
             () = &mut closed => break,
         };
         match accepted {
-            Ok((stream, _)) => admit(stream, &site, &handler, &alive),
+            Ok((stream, _)) => admit(stream),
             // Out of descriptors, most likely: others must finish first.
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -141,28 +143,36 @@ where
     }
     // What the kernel has queued by now would be reset with the listener.
     while let Some(Ok((stream, _))) = listener.accept().now_or_never() {
-        admit(stream, &site, &handler, &alive);
+        admit(stream);
     }
     drop((listener, alive));
     all_done.recv().await;
     Ok(())
 }
 
-fn admit<H, F>(stream: TcpStream, site: &Site, handler: &H, alive: &mpsc::Sender<Infallible>)
-where
+fn admit<H, F>(
+    stream: TcpStream,
+    site: &Site,
+    transport: &Transport,
+    handler: &H,
+    alive: &mpsc::Sender<Infallible>,
+) where
     H: Fn(Request<Incoming>) -> F + Clone + 'static,
     F: Future<Output = Response<Body>> + 'static,
 {
     if !site.metrics.try_open(site.limits.connections) {
         site.shard.refused_connection();
-        let _ = stream.try_write(TURNED_AWAY);
+        if transport.tls.is_none() {
+            let _ = stream.try_write(TURNED_AWAY);
+        }
         return;
     }
     site.shard.accepted();
-    let (site, handler, alive) = (site.clone(), handler.clone(), alive.clone());
     let open = Open(Arc::clone(&site.metrics));
+    let serving = serve(stream, site.clone(), transport.clone(), handler.clone());
+    let alive = alive.clone();
     spawn_local(async move {
-        serve(stream, site, handler).await;
+        serving.await;
         drop((open, alive));
     });
 }
@@ -176,58 +186,8 @@ impl Drop for Open {
 }
 
 /// Waits for the gate to close. A gate that nobody holds any more stays as it is.
-async fn closed(mut gate: watch::Receiver<Gate>) {
+pub async fn closed(mut gate: watch::Receiver<Gate>) {
     if gate.wait_for(|gate| *gate == Gate::Closed).await.is_err() {
         pending::<()>().await;
     }
-}
-
-async fn serve<H, F>(stream: TcpStream, site: Site, handler: H)
-where
-    H: Fn(Request<Incoming>) -> F + 'static,
-    F: Future<Output = Response<Body>> + 'static,
-{
-    let _ = stream.set_nodelay(true);
-    let limits = site.limits;
-    let patience = Patience {
-        head: limits.head_timeout,
-        idle: limits.idle_timeout,
-        write: limits.write_timeout,
-    };
-    let phase = Rc::new(Cell::new(Phase::Head));
-    let guarded = Guarded::new(stream, Rc::clone(&phase), patience, Arc::clone(&site.shard));
-    let (shard, gate) = (Arc::clone(&site.shard), site.gate.clone());
-    let service = service_fn(move |request| {
-        phase.set(Phase::Busy);
-        let (phase, shard, gate) = (Rc::clone(&phase), Arc::clone(&shard), gate.clone());
-        let answering = AssertUnwindSafe(handler(request)).catch_unwind();
-        async move {
-            let mut answer = answering.await.unwrap_or_else(|_| {
-                shard.panicked();
-                answer::detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").map(Either::Left)
-            });
-            if *gate.borrow() != Gate::Open {
-                answer
-                    .headers_mut()
-                    .insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
-            phase.set(Phase::Idle);
-            Ok::<_, Infallible>(answer)
-        }
-    });
-    let mut builder = http1::Builder::new();
-    // Deadlines are the guarded stream's business: hyper's own would close idle connections too.
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(None)
-        .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_HEAD_BYTES);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(guarded), service));
-    tokio::select! {
-        biased;
-        _ = connection.as_mut() => return,
-        () = closed(site.gate) => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    let _ = connection.await;
 }

@@ -14,12 +14,16 @@ use tower::ServiceExt;
 
 use super::{
     feedback::feedback,
+    grpc::Jobs,
     health::public_routes,
     predict::{self, predict},
+    protocols::{Behind, Protocols},
     request_id::{REQUEST_ID, RequestIds},
-    server::{Body, Gate, Limits, Site, accept},
+    server::{Body, Gate, Limits, Site, accept_over},
+    transport::Transport,
 };
 use crate::{
+    features::Schema,
     feedback::Ledger,
     metrics::Shard,
     pipeline::Pipeline,
@@ -46,6 +50,9 @@ pub struct Worker {
     ids: RequestIds,
     router: Router,
     ledger: Arc<Ledger>,
+    protocols: Protocols,
+    /// What is told of requests while there is no model.
+    usual: Schema,
     pipeline: RefCell<Option<Rc<Pipeline>>>,
 }
 
@@ -58,6 +65,7 @@ impl Worker {
         metrics: Arc<crate::metrics::Metrics>,
         ledger: Arc<Ledger>,
         tracing: Tracing,
+        max_batch: usize,
     ) -> Self {
         Self {
             index,
@@ -69,6 +77,8 @@ impl Worker {
             tracing,
             ids: RequestIds::new(crate::telemetry::seed(index)),
             ledger,
+            protocols: Protocols::new(max_batch, limits.body_timeout),
+            usual: Schema::card_payment(),
             pipeline: RefCell::default(),
         }
     }
@@ -79,6 +89,7 @@ impl Worker {
         let mut answer = match request.uri().path() {
             "/predict" => self.traced(request, &id).await,
             "/feedback" => self.labelled(request).await,
+            path if Protocols::handles(path) => self.other(request).await,
             _ => {
                 let Ok(answer) = self.router.clone().oneshot(request).await;
                 answer.map(Either::Right)
@@ -99,6 +110,19 @@ impl Worker {
         answer.map(Either::Left)
     }
 
+    async fn other(&self, request: Request<Incoming>) -> Response<Body> {
+        let pipeline = self.pipeline.borrow().clone();
+        let behind = Behind {
+            scoring: pipeline.as_deref(),
+            schema: pipeline
+                .as_ref()
+                .map_or(&self.usual, |pipeline| &*pipeline.policy.schema),
+            state: &*self.state,
+            shard: &*self.shard,
+        };
+        self.protocols.answer(&behind, request).await.map(Either::Left)
+    }
+
     async fn labelled(&self, request: Request<Incoming>) -> Response<Body> {
         let pipeline = self.pipeline.borrow().clone();
         let answer = feedback(&self.site(pipeline.as_deref()), &self.ledger, request).await;
@@ -115,13 +139,22 @@ impl Worker {
     }
 }
 
+/// What connects a worker with the rest of the process.
+pub struct Wiring {
+    /// Its socket.
+    pub listener: std::net::TcpListener,
+    /// What the socket speaks.
+    pub transport: Transport,
+    /// Progress of the shutdown.
+    pub gate: watch::Receiver<Gate>,
+    /// The model, when it is verified.
+    pub install: oneshot::Receiver<Install>,
+    /// Rows that came over gRPC.
+    pub jobs: Option<Jobs>,
+}
+
 /// Runs a worker on the calling thread until the gate is closed and its connections are done.
-pub fn run(
-    worker: impl FnOnce() -> Worker,
-    listener: std::net::TcpListener,
-    gate: watch::Receiver<Gate>,
-    install: oneshot::Receiver<Install>,
-) -> io::Result<()> {
+pub fn run(worker: impl FnOnce() -> Worker, wiring: Wiring) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -130,16 +163,20 @@ pub fn run(
         limits: worker.limits,
         metrics: Arc::clone(&worker.metrics),
         shard: Arc::clone(&worker.shard),
-        gate,
+        gate: wiring.gate,
     };
     let serve = async {
-        spawn_local(put_into_service(Rc::clone(&worker), install));
+        spawn_local(put_into_service(Rc::clone(&worker), wiring.install));
+        if let Some(jobs) = wiring.jobs {
+            let scoring = Rc::clone(&worker);
+            spawn_local(jobs.run(move || scoring.pipeline.borrow().clone()));
+        }
         let answering = Rc::clone(&worker);
         let handler = move |request| {
             let worker = Rc::clone(&answering);
             async move { worker.answer(request).await }
         };
-        let ended = accept(listener, site, handler).await;
+        let ended = accept_over(wiring.transport, wiring.listener, site, handler).await;
         worker.pipeline.take();
         ended
     };

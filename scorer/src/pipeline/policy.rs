@@ -2,12 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::StatusCode;
-
 use crate::{
     decision::{Fallback, Thresholds},
     decision_log::Served,
     features::Schema,
+    http::BlockStatus,
     metrics::Imputation,
     reasons::Reasons,
     receipt::VersionHash,
@@ -23,8 +22,12 @@ pub struct Policy {
     pub on_model_error: Fallback,
     /// From the request's head to the model's score, at most.
     pub deadline: Duration,
-    /// HTTP status of an answer that blocks.
-    pub block_status: StatusCode,
+    /// How a block answers.
+    pub block_status: BlockStatus,
+    /// What people call the model.
+    pub name: String,
+    /// Names of the columns.
+    pub features: Vec<String>,
     /// Version of the model, as people say it.
     pub version: String,
     /// The same as a JSON text, quotes included: it is in every answer.

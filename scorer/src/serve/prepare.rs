@@ -64,6 +64,8 @@ pub fn prepare(arguments: &ServeArgs, count: usize) -> Result<Candidate, ModelEr
         on_model_error: arguments.on_model_error,
         deadline: arguments.deadline,
         block_status: arguments.block_status,
+        name: card.name.clone(),
+        features: verified.schema.inputs().map(str::to_owned).collect(),
         version_json: serde_json::Value::from(version.as_str()).to_string(),
         hash: hash(arguments, &verified),
         schema: Arc::clone(&verified.schema),

@@ -108,6 +108,11 @@ impl Services {
         })
     }
 
+    /// What turns scores into answers.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     /// What makes the pipeline of one thread, on that thread.
     pub fn pipeline(
         &mut self,

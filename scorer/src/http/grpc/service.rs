@@ -1,0 +1,117 @@
+//! The protocol's service.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use super::{
+    bridge::{Bridge, Facts, Refused},
+    convert,
+    inference::{
+        ModelInferRequest, ModelInferResponse, ModelMetadataRequest, ModelMetadataResponse,
+        ModelReadyRequest, ModelReadyResponse, ServerLiveRequest, ServerLiveResponse, ServerMetadataRequest,
+        ServerMetadataResponse, ServerReadyRequest, ServerReadyResponse,
+        grpc_inference_service_server::GrpcInferenceService,
+    },
+};
+use crate::{http::oip, state::State};
+
+/// Answers from what the bridge knows and scores.
+pub struct Inference {
+    bridge: Bridge,
+    state: Arc<State>,
+    max_batch: usize,
+}
+
+impl Inference {
+    /// At most `max_batch` rows a request.
+    pub fn new(bridge: Bridge, state: Arc<State>, max_batch: usize) -> Self {
+        Self {
+            bridge,
+            state,
+            max_batch,
+        }
+    }
+
+    /// The model in service, when it is the one that is asked for.
+    fn facts(&self, name: &str, version: &str) -> Result<Arc<Facts>, Status> {
+        let facts = self.bridge.facts().ok_or_else(no_model)?;
+        oip::check_model(name, version, &facts.name, &facts.version)
+            .map_err(|unknown| Status::not_found(unknown.0))?;
+        Ok(facts)
+    }
+}
+
+fn no_model() -> Status {
+    Status::unavailable("no model is ready")
+}
+
+#[tonic::async_trait]
+impl GrpcInferenceService for Inference {
+    async fn server_live(
+        &self,
+        _: Request<ServerLiveRequest>,
+    ) -> Result<Response<ServerLiveResponse>, Status> {
+        Ok(Response::new(ServerLiveResponse { live: true }))
+    }
+
+    async fn server_ready(
+        &self,
+        _: Request<ServerReadyRequest>,
+    ) -> Result<Response<ServerReadyResponse>, Status> {
+        let ready = self.state.is_ready();
+        Ok(Response::new(ServerReadyResponse { ready }))
+    }
+
+    async fn model_ready(
+        &self,
+        request: Request<ModelReadyRequest>,
+    ) -> Result<Response<ModelReadyResponse>, Status> {
+        let asked = request.into_inner();
+        self.facts(&asked.name, &asked.version)?;
+        let ready = self.state.is_ready();
+        Ok(Response::new(ModelReadyResponse { ready }))
+    }
+
+    async fn server_metadata(
+        &self,
+        _: Request<ServerMetadataRequest>,
+    ) -> Result<Response<ServerMetadataResponse>, Status> {
+        let (name, version) = oip::SERVER;
+        Ok(Response::new(ServerMetadataResponse {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            extensions: oip::EXTENSIONS.map(str::to_owned).to_vec(),
+        }))
+    }
+
+    async fn model_metadata(
+        &self,
+        request: Request<ModelMetadataRequest>,
+    ) -> Result<Response<ModelMetadataResponse>, Status> {
+        let asked = request.into_inner();
+        let facts = self.facts(&asked.name, &asked.version)?;
+        Ok(Response::new(convert::metadata(&facts)))
+    }
+
+    async fn model_infer(
+        &self,
+        request: Request<ModelInferRequest>,
+    ) -> Result<Response<ModelInferResponse>, Status> {
+        let request = request.into_inner();
+        let facts = self.facts(&request.model_name, &request.model_version)?;
+        let mut work = convert::work(&request, facts.width, self.max_batch)
+            .map_err(|invalid| Status::invalid_argument(invalid.0))?;
+        let ModelInferRequest { id, .. } = request;
+        let rows = std::mem::take(&mut work.rows);
+        let scored = self.bridge.score(rows).await.map_err(|refused| match refused {
+            Refused::Busy => Status::resource_exhausted("too many requests wait; try again"),
+            Refused::NoModel => no_model(),
+        })?;
+        let scored = scored.into_iter().enumerate();
+        let scored: Vec<_> = scored
+            .map(|(row, score)| score.map_err(|_| Status::internal(format!("the model failed on row {row}"))))
+            .collect::<Result<_, _>>()?;
+        Ok(Response::new(convert::response(&facts, id, &work, &scored)))
+    }
+}

@@ -1,0 +1,31 @@
+//! What the protocols need of a model in service: scores for rows, and the whole way of a transaction.
+
+use std::future::Future;
+
+use http::StatusCode;
+
+use crate::{decision::Decision, engine::Failure};
+
+/// A model in service on one thread. Nothing here has to be `Send`.
+pub trait Scoring {
+    /// Columns of a row.
+    fn width(&self) -> usize;
+
+    /// Names of the columns.
+    fn feature_names(&self) -> &[String];
+
+    /// What people call the model.
+    fn model_name(&self) -> &str;
+
+    /// Its version, as answers carry it.
+    fn model_version(&self) -> &str;
+
+    /// Scores `rows` (n × width, row-major): one result for each, in order. Only the model: neither rules nor receipts.
+    fn score_rows(&self, rows: Vec<f32>) -> impl Future<Output = Vec<Result<f32, Failure>>>;
+
+    /// Takes one /predict body the whole way; answers the status and a JSON object.
+    fn predict_json(&self, body: &[u8]) -> impl Future<Output = (StatusCode, String)>;
+
+    /// The band of a score.
+    fn decide(&self, score: f32) -> Decision;
+}
