@@ -1,7 +1,8 @@
 //! Feedback: what became of a transaction, days later. A label comes with the receipt of its answer; nothing is stored but
 //! counters and a bounded memory of which receipts were labelled.
 //!
-//! - `parse` turns a body into items, each of them good or refused; `Report` turns what became of them into an answer.
+//! - [`parse`] turns a body into items, each of them good or refused; [`Report`] turns what became of them into an answer;
+//!   [`Request`] does both.
 //! - [`Ledger::judge`] opens the receipt of an item, [`Ledger::apply`] counts its label for every loaded version: with the
 //!   score that the receipt holds for the version that gave it, with a new score of the same features for any other.
 //! - A label may be corrected. Counters only grow, so what is taken back is counted in a family of its own,
@@ -16,6 +17,7 @@ mod ledger;
 mod parse;
 mod render;
 mod report;
+mod request;
 mod seen;
 mod tally;
 
@@ -23,3 +25,4 @@ pub use item::{Item, Label, Refusal, Source};
 pub use ledger::{Arm, Judged, Ledger, Outcome, Version};
 pub use parse::{BodyError, Content, MAX_BODY_BYTES, MAX_ITEMS, parse};
 pub use report::Report;
+pub use request::Request;

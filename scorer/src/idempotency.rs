@@ -91,6 +91,7 @@ pub struct Token {
     id: i64,
     digest: Digest,
     ticket: u64,
+    answered: bool,
 }
 
 impl fmt::Debug for Token {
@@ -101,7 +102,9 @@ impl fmt::Debug for Token {
 
 impl Drop for Token {
     fn drop(&mut self) {
-        self.memory.abandon(self.id, self.ticket);
+        if !self.answered {
+            self.memory.abandon(self.id, self.ticket);
+        }
     }
 }
 
@@ -138,6 +141,7 @@ impl Idempotency {
                         id,
                         digest,
                         ticket,
+                        answered: false,
                     });
                 }
                 Found::Answer(answer) => return Begin::Replay(answer),
@@ -154,7 +158,7 @@ impl Idempotency {
     }
 
     /// Stores the answer, and says what to answer. Without Redis it does not wait.
-    pub async fn complete(&self, token: Token, answer: Bytes) -> Completed {
+    pub async fn complete(&self, mut token: Token, answer: Bytes) -> Completed {
         let agreed = match &self.redis {
             None => Agreed::Own,
             Some(redis) => redis.agree(token.id, token.digest, &answer).await,
@@ -169,6 +173,7 @@ impl Idempotency {
             }
         };
         self.memory.complete(token.id, token.ticket, &answer, outcome);
+        token.answered = true;
         match outcome {
             Outcome::Replayed => Completed::Replay(answer),
             Outcome::New | Outcome::Conflict | Outcome::Unavailable => Completed::Own(answer),

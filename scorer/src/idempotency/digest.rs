@@ -64,11 +64,14 @@ impl DigestKey {
     pub fn digest(&self, integers: &[i64], row: &[f32]) -> Digest {
         let mut hasher = SipHasher24::new_with_key(&self.content);
         hasher.write_u64(integers.len() as u64);
+        hasher.write_u64(row.len() as u64);
         for value in integers {
-            hasher.write_i64(*value);
+            hasher.write_u64(value.cast_unsigned());
         }
-        for value in row {
-            hasher.write_u32(canonical(*value));
+        // Whole words are what the hash is fast with.
+        for pair in row.chunks(2) {
+            let high = pair.get(1).map_or(0, |value| canonical(*value));
+            hasher.write_u64(u64::from(canonical(pair[0])) | u64::from(high) << 32);
         }
         Digest(hasher.finish128().as_u128())
     }
@@ -76,7 +79,7 @@ impl DigestKey {
     /// The name under which the answer of transaction `id` is stored outside of the process. Does not give the id away.
     pub(super) fn name(&self, id: i64) -> String {
         let mut hasher = SipHasher24::new_with_key(&self.name);
-        hasher.write_i64(id);
+        hasher.write_u64(id.cast_unsigned());
         format!("fraudops:idempotency:{:032x}", hasher.finish128().as_u128())
     }
 }
@@ -116,6 +119,7 @@ mod tests {
             (&[1], &[0.0, f32::NAN]),
             (&[1, 2], &[f32::NAN, 0.0]),
             (&[1, 2], &[0.0]),
+            (&[1, 2], &[0.0, f32::NAN, 0.0]),
             (&[1, 2], &[1e-45, f32::NAN]),
         ] {
             assert_ne!(key.digest(&[1, 2], &[0.0, f32::NAN]), key.digest(integers, row));

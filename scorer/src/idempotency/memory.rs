@@ -1,10 +1,11 @@
 //! The pod's memory of answers: bounded in entries, bytes and time, shared by all threads.
 
+mod mix;
 mod shard;
 
 use std::{
     fmt,
-    hash::{BuildHasher as _, RandomState},
+    hash::BuildHasher as _,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -12,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use self::shard::Shard;
+use self::{mix::Mix, shard::Shard};
 use super::{Digest, Outcome};
 
 /// Locks that requests of different ids share out among them.
@@ -71,7 +72,7 @@ pub struct Counts {
 /// The memory.
 pub struct Memory {
     shards: Box<[Mutex<Shard>]>,
-    hash: RandomState,
+    mix: Mix,
 }
 
 impl fmt::Debug for Memory {
@@ -92,15 +93,16 @@ impl Memory {
             bytes: limits.bytes.div_ceil(shards),
             ttl: limits.ttl,
         };
+        let mix = Mix::random();
         Self {
-            shards: (0..shards).map(|_| Mutex::new(Shard::new(each))).collect(),
-            hash: RandomState::new(),
+            shards: (0..shards).map(|_| Mutex::new(Shard::new(each, mix))).collect(),
+            mix,
         }
     }
 
     fn shard(&self, id: i64) -> MutexGuard<'_, Shard> {
-        // The high bits: the low ones place the entry within the shard's map.
-        let index = (self.hash.hash_one(id) >> 32) as usize % self.shards.len();
+        // Bits from the middle: the map of a shard uses both ends.
+        let index = (self.mix.hash_one(id) >> 32) as usize % self.shards.len();
         self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 

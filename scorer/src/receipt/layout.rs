@@ -25,16 +25,22 @@ pub const HEAD: usize = 36;
 const HAS_SCORE: u8 = 1 << 2;
 const HAS_TRANSACTION: u8 = 1 << 3;
 
-/// Appends the receipt to `out`.
+/// Bytes that a receipt with so many features takes.
+pub fn length(features: usize) -> usize {
+    HEAD + 4 * features
+}
+
+/// Writes the receipt into `out`, which has its [`length`].
 ///
 /// # Panics
-/// With more than [`MAX_FEATURES`] features, which no request schema has.
-pub fn encode(receipt: &Receipt<'_>, out: &mut Vec<u8>) {
+/// With more than [`MAX_FEATURES`] features, which no request schema has, or with an `out` of another length.
+pub fn encode(receipt: &Receipt<'_>, out: &mut [u8]) {
     let features = receipt.row.len();
     assert!(
         features <= MAX_FEATURES,
         "a request schema has at most 1024 inputs"
     );
+    assert_eq!(out.len(), length(features));
     let mut flags = receipt.decision as u8;
     flags |= if receipt.score.is_some() { HAS_SCORE } else { 0 };
     flags |= if receipt.transaction.is_some() {
@@ -42,17 +48,16 @@ pub fn encode(receipt: &Receipt<'_>, out: &mut Vec<u8>) {
     } else {
         0
     };
-    let mut head = [0; HEAD];
-    head[0] = flags;
+    let (head, rest) = out.split_at_mut(HEAD);
+    head[..2].copy_from_slice(&[flags, 0]);
     head[2..4].copy_from_slice(&(features as u16).to_le_bytes());
     head[4..8].copy_from_slice(&receipt.version.0);
     head[8..16].copy_from_slice(&receipt.time.to_le_bytes());
     head[16..24].copy_from_slice(&receipt.customer.to_le_bytes());
     head[24..32].copy_from_slice(&receipt.transaction.unwrap_or_default().to_le_bytes());
     head[32..36].copy_from_slice(&receipt.score.unwrap_or_default().to_le_bytes());
-    out.extend_from_slice(&head);
-    for value in receipt.row.iter() {
-        out.extend_from_slice(&value.to_le_bytes());
+    for (place, value) in rest.as_chunks_mut::<4>().0.iter_mut().zip(receipt.row.iter()) {
+        *place = value.to_le_bytes();
     }
 }
 

@@ -31,6 +31,8 @@ const NONCE: usize = 24;
 const TAG: usize = 16;
 /// Bytes before the sealed part.
 const FRONT: usize = 1 + 4 + 4 + NONCE;
+/// Receipts of up to 64 features are made without an allocation.
+const SMALL: usize = FRONT + HEAD + 4 * 64 + TAG;
 /// Longest text that is looked at.
 const MAX_TEXT: usize = (FRONT + HEAD + 4 * MAX_FEATURES + TAG).div_ceil(3) * 4;
 
@@ -98,19 +100,27 @@ impl Sealer {
         let mut nonce = [0; NONCE];
         // A generator of this thread, seeded from the system and seeded anew as it goes.
         rand::rng().fill_bytes(&mut nonce);
-        let mut bytes = Vec::with_capacity(FRONT + HEAD + 4 * receipt.row.len() + TAG);
-        bytes.push(FORMAT);
-        bytes.extend_from_slice(&self.scope_tag);
-        bytes.extend_from_slice(&key.tag);
-        bytes.extend_from_slice(&nonce);
-        layout::encode(receipt, &mut bytes);
-        let sealed = InOutBuf::from(&mut bytes[FRONT..]);
-        let tag = key
-            .cipher
-            .encrypt_inout_detached(&Nonce::from(nonce), &key.associated, sealed);
-        bytes.extend_from_slice(&tag.expect("a receipt is far shorter than the cipher's limit of 64 GiB"));
-        out.reserve(bytes.len().div_ceil(3) * 4);
-        URL_SAFE_NO_PAD.encode_string(&bytes, out);
+        let length = FRONT + layout::length(receipt.row.len()) + TAG;
+        let (mut small, mut large) = ([0; SMALL], Vec::new());
+        let bytes = match small.get_mut(..length) {
+            Some(bytes) => bytes,
+            None => {
+                large.resize(length, 0);
+                large.as_mut_slice()
+            }
+        };
+        bytes[0] = FORMAT;
+        bytes[1..5].copy_from_slice(&self.scope_tag);
+        bytes[5..9].copy_from_slice(&key.tag);
+        bytes[9..FRONT].copy_from_slice(&nonce);
+        let (sealed, tag) = bytes[FRONT..].split_at_mut(length - FRONT - TAG);
+        layout::encode(receipt, sealed);
+        let made =
+            key.cipher
+                .encrypt_inout_detached(&Nonce::from(nonce), &key.associated, InOutBuf::from(sealed));
+        tag.copy_from_slice(&made.expect("a receipt is far shorter than the cipher's limit of 64 GiB"));
+        out.reserve(length.div_ceil(3) * 4);
+        URL_SAFE_NO_PAD.encode_string(&*bytes, out);
     }
 
     /// Opens a receipt at `now`, in milliseconds of Unix time.

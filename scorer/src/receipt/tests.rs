@@ -321,10 +321,7 @@ proptest! {
     #[test]
     fn no_sealed_content_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         if let Some(decoded) = layout::decode(&bytes) {
-            let mut again = Vec::new();
-            layout::encode(&decoded, &mut again);
-            // Fields that are absent are written as zero.
-            prop_assert_eq!(again.len(), bytes.len());
+            prop_assert_eq!(layout::length(decoded.row.len()), bytes.len());
         }
     }
 }

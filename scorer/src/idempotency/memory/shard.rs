@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::{Counts, Digest, Found, Limits, Outcome};
+use super::{Counts, Digest, Found, Limits, Outcome, mix::Mix};
 
 /// What an entry takes beside its answer: its places in the map and in the queue, and the allocation of the answer.
 pub const OVERHEAD: usize = 224;
@@ -40,7 +40,7 @@ impl Entry {
 /// Entries by id, and the order in which they were made. All live equally long, so the oldest is the next to expire.
 pub struct Shard {
     limits: Limits,
-    entries: HashMap<i64, Entry>,
+    entries: HashMap<i64, Entry, Mix>,
     /// May name entries that are gone: the ticket tells.
     order: VecDeque<(i64, u64)>,
     bytes: usize,
@@ -50,10 +50,10 @@ pub struct Shard {
 }
 
 impl Shard {
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: Limits, mix: Mix) -> Self {
         Self {
             limits,
-            entries: HashMap::new(),
+            entries: HashMap::with_hasher(mix),
             order: VecDeque::new(),
             bytes: 0,
             next: 0,
