@@ -184,15 +184,18 @@ impl Batcher {
         }
     }
 
-    /// Scores one payment. The row must have the engine's width.
+    /// Scores one payment. A row of another width than the engine's fails.
     pub async fn score_row(&self, row: &[f32], deadline: Option<Instant>) -> Score {
+        if row.len() != self.queue.width {
+            return Err(Failure::Engine);
+        }
         let (sender, receiver) = oneshot::channel();
         let reply = Reply::One(sender);
         self.queue.copy(row, Purpose::Payment, deadline, reply)?;
         receiver.await.unwrap_or(Err(Failure::Engine))
     }
 
-    /// Scores payments; one answer for each row. `rows` holds whole rows, one after the other.
+    /// Scores payments; one answer for each row. `rows` holds whole rows, one after the other; a batch with half a row fails.
     pub async fn score_rows(&self, rows: &[f32], deadline: Option<Instant>) -> Vec<Score> {
         self.score_many(rows, Purpose::Payment, deadline).await
     }
@@ -217,7 +220,7 @@ impl Batcher {
                 Ok(()) => receiver.await.map_err(|_| Failure::Engine),
                 Err(failure) => Err(failure),
             };
-            let count = part.len() / width;
+            let count = part.len().div_ceil(width);
             scores.extend(answer.unwrap_or_else(|failure| vec![Err(failure); count]));
         }
         scores
@@ -238,6 +241,9 @@ impl Queue {
         deadline: Option<Instant>,
         reply: Reply,
     ) -> Result<(), Failure> {
+        if rows.is_empty() || !rows.len().is_multiple_of(self.width) {
+            return Err(Failure::Engine);
+        }
         let fill = |place: &mut [f32]| -> Result<(), Infallible> {
             place.copy_from_slice(rows);
             Ok(())

@@ -1,6 +1,9 @@
 //! ONNX Runtime: the library, and one session for each serving thread.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
 
 use ort::{
     environment::Environment,
@@ -14,12 +17,20 @@ use ort::{
 use super::{ModelError, Reason};
 use crate::engine::{Engine, EngineError};
 
+/// The environment of this process. ort makes one in the life of a process, whatever becomes of it, so it is kept.
+static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
+
 /// ONNX Runtime's library, loaded once for the process.
 pub struct Runtime(Environment);
 
 impl Runtime {
-    /// Loads the library at the given path, or by its name where the loader finds it.
+    /// Loads the library at the given path, or by its name where the loader finds it. The first one that loads serves the
+    /// process for good: a later call answers with it, whatever its path.
     pub fn load(library: Option<&Path>) -> Result<Self, ModelError> {
+        let mut kept = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(environment) = &*kept {
+            return Ok(Self(environment.clone()));
+        }
         let library = library.map_or_else(|| PathBuf::from("libonnxruntime.so"), Path::to_path_buf);
         let unavailable = |error: String| {
             let message = format!(
@@ -30,9 +41,9 @@ impl Runtime {
         };
         let builder = ort::init_from(&library).map_err(|error| unavailable(error.to_string()))?;
         let environment = builder.with_name("fraudops").with_telemetry(false).build();
-        environment
-            .map(Self)
-            .map_err(|error| unavailable(error.to_string()))
+        let environment = environment.map_err(|error| unavailable(error.to_string()))?;
+        *kept = Some(environment.clone());
+        Ok(Self(environment))
     }
 
     /// A session of its own for one thread, made from bytes that are verified already.

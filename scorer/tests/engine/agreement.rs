@@ -5,18 +5,19 @@ use fraudops_scorer::{
         Choice, Engine, Kind,
         tree::{native, probe},
     },
-    model::{ModelEngine, Profile, Reason, Verified, Wanted, load, load_as, load_tree, select},
+    model::{ModelEngine, Profile, Reason, Runtime, Verified, Wanted, load, load_as, load_tree, select},
 };
 
-use crate::{QUICKSTART, QUICKSTART_NEXT, model, runtime};
+use crate::{QUICKSTART, QUICKSTART_NEXT, library, model, runtime};
 
 /// Models of the exporters that the tree engine knows.
-const TREES: [&str; 8] = [
+const TREES: [&str; 9] = [
     QUICKSTART,
     QUICKSTART_NEXT,
     "tests/fixtures/tiny.onnx",
     "tests/fixtures/models/xgboost.onnx",
     "tests/fixtures/models/lightgbm.onnx",
+    "tests/fixtures/models/wrapped.onnx",
     "tests/fixtures/models/random-forest.onnx",
     "tests/fixtures/models/decision-tree.onnx",
     "tests/fixtures/models/xgboost-regressor.onnx",
@@ -117,6 +118,28 @@ fn engines_that_disagree_leave_the_model_to_onnx_runtime() {
         "{}",
         selected.why
     );
+}
+
+#[test]
+fn the_library_may_be_loaded_again_for_a_second_model() {
+    let (one, other) = (model(QUICKSTART), model("tests/fixtures/models/mlp.onnx"));
+    let mut engines: Vec<_> = [one, other].iter().map(onnx).collect();
+    let again = Runtime::load(Some(&library())).unwrap();
+    let wanted = Wanted {
+        choice: Choice::Onnxruntime,
+        thresholds: None,
+    };
+    engines.extend(
+        load_as(&again, &model(QUICKSTART_NEXT), 1, wanted)
+            .unwrap()
+            .engines,
+    );
+    drop(again);
+    for engine in &mut engines {
+        let mut scores = Vec::new();
+        engine.score(&[1.0; 15], &mut scores).unwrap();
+        assert_eq!(scores.len(), 1);
+    }
 }
 
 #[test]

@@ -215,6 +215,17 @@ fn past_the_limit_of_the_queue_nothing_is_taken() {
 }
 
 #[test]
+fn rows_of_another_width_fail_and_leave_no_trace() {
+    on_one_thread(|batcher, batches| async move {
+        assert_eq!(batcher.score_row(&[0.1, 0.2], None).await, Err(Failure::Engine));
+        assert_eq!(batcher.score_row(&[], None).await, Err(Failure::Engine));
+        assert!(batcher.score_rows(&[], None).await.is_empty());
+        assert_eq!(score(&batcher, 0.3).await, Ok(0.3));
+        assert_eq!(*batches.lock().unwrap(), [1]);
+    });
+}
+
+#[test]
 fn the_rows_of_a_large_request_take_turns_with_others() {
     on_one_thread(|batcher, batches| async move {
         let rows: Vec<f32> = (0..150).map(|i| i as f32 / 150.0).collect();

@@ -9,7 +9,9 @@ use super::{
     plan::{Plan, Scaler},
     *,
 };
-use crate::model::{self, Mode, Shape, Transform, Trees};
+use crate::{
+    model::{self, Links, Mode, Shape, Transform, Trees},
+};
 
 const TINY: &[u8] = include_bytes!("../../../tests/fixtures/tiny.onnx");
 
@@ -108,16 +110,40 @@ fn value(random: &mut StdRng) -> f32 {
 }
 
 /// The definition of ONNX, step by step, as ONNX Runtime follows it.
-fn by_definition(plan: &Plan, row: &[f32]) -> f32 {
-    let trees = &plan.trees;
-    let links = trees.links(plan.width).unwrap();
-    let mut sum = 0.0;
-    for root in 0..trees.modes.len() {
-        if root > 0 && trees.trees[root - 1] == trees.trees[root] {
-            continue;
+struct Definition<'a> {
+    trees: &'a Trees,
+    links: Links,
+    /// By node; zero for splits.
+    weights: Vec<f32>,
+}
+
+impl<'a> Definition<'a> {
+    fn of(plan: &'a Plan) -> Self {
+        let links = plan.trees.links(plan.width).unwrap();
+        let mut weights = vec![0.0; plan.trees.modes.len()];
+        for (node, weight) in links.weights.iter().zip(&plan.trees.weights.values) {
+            weights[*node as usize] = *weight;
         }
-        let mut node = root;
-        while trees.modes[node] != Mode::Leaf {
+        Self {
+            trees: &plan.trees,
+            links,
+            weights,
+        }
+    }
+
+    fn score(&self, row: &[f32]) -> f32 {
+        let trees = self.trees;
+        let is_root = |node: &usize| *node == 0 || trees.trees[node - 1] != trees.trees[*node];
+        let roots = (0..trees.modes.len()).filter(is_root);
+        let sum = roots.fold(0.0, |sum, root| sum + self.weights[self.leaf(root, row)]);
+        let margin = sum + trees.base.first().copied().unwrap_or_default();
+        let upper = 1.0 / (1.0 + (-margin.abs()).exp());
+        if margin < 0.0 { 1.0 - upper } else { upper }
+    }
+
+    fn leaf(&self, mut node: usize, row: &[f32]) -> usize {
+        let trees = self.trees;
+        loop {
             let (value, threshold) = (row[trees.features[node] as usize], trees.values[node]);
             let yes = match trees.modes[node] {
                 Mode::Leq => value <= threshold,
@@ -126,17 +152,16 @@ fn by_definition(plan: &Plan, row: &[f32]) -> f32 {
                 Mode::Gt => value > threshold,
                 Mode::Eq => value == threshold,
                 Mode::Neq => value != threshold,
-                Mode::Leaf => unreachable!(),
-            } || (value.is_nan() && trees.missing_yes[node]);
-            node = if yes { links.yes[node] } else { links.no[node] } as usize;
+                Mode::Leaf => return node,
+            };
+            let yes = yes || (value.is_nan() && trees.missing_yes[node]);
+            node = if yes {
+                self.links.yes[node]
+            } else {
+                self.links.no[node]
+            } as usize;
         }
-        let weights = &trees.weights;
-        let weight = weights.ids.iter().position(|id| *id as usize == node).unwrap();
-        sum += weights.values[weight];
     }
-    let margin = sum + trees.base.first().copied().unwrap_or_default();
-    let upper = 1.0 / (1.0 + (-margin.abs()).exp());
-    if margin < 0.0 { 1.0 - upper } else { upper }
 }
 
 fn score(engine: &mut TreeEngine, rows: &[f32]) -> Vec<f32> {
@@ -274,6 +299,7 @@ fn trees_deeper_than_the_fixed_steps_are_walked_to_their_end() {
     sketch.trees.no[before.unwrap()] = last as i32;
     let plan = sketch.plan(1);
     let mut engine = TreeEngine::new(Forest::grow(&plan).unwrap());
+    let definition = Definition::of(&plan);
     for value in [
         -1.0,
         0.0,
@@ -288,7 +314,7 @@ fn trees_deeper_than_the_fixed_steps_are_walked_to_their_end() {
     ] {
         assert_eq!(
             score(&mut engine, &[value]),
-            [by_definition(&plan, &[value])],
+            [definition.score(&[value])],
             "{value}"
         );
     }
@@ -315,8 +341,9 @@ proptest! {
             })
             .collect();
         let together = score(&mut engine, &rows);
+        let definition = Definition::of(&plan);
         for (row, score_together) in rows.chunks(width).zip(&together) {
-            prop_assert_eq!(score_together.to_bits(), by_definition(&plan, row).to_bits());
+            prop_assert_eq!(score_together.to_bits(), definition.score(row).to_bits());
             prop_assert_eq!(score(&mut engine, row)[0].to_bits(), score_together.to_bits());
         }
     }
