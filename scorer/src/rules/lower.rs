@@ -174,9 +174,9 @@ impl Lowering<'_> {
             (op::MODULO, [a, b]) => self.remainder(node, a, b),
             (op::NEGATE, [inner]) => self.negative(node, inner),
             (op::IN, [value, list]) => self.member(node, value, list),
-            ("int", [inner]) => self.to_int(node, inner),
-            ("double", [inner]) => self.to_double(node, inner),
-            ("timestamp", [inner]) => self.to_time(inner),
+            ("int", [inner]) => self.int_of(node, inner),
+            ("double", [inner]) => self.double_of(node, inner),
+            ("timestamp", [inner]) => self.time_of(inner),
             (op::INDEX, _) => self.fail(node, "[ ] is not possible: no field is a list or a map"),
             (name, arguments) => self.fail(
                 node,
@@ -188,7 +188,7 @@ impl Lowering<'_> {
         }
     }
 
-    fn to_time(&mut self, inner: &IdedExpr) -> Result<Typed, String> {
+    fn time_of(&mut self, inner: &IdedExpr) -> Result<Typed, String> {
         let text = match &inner.expr {
             Expr::Literal(LiteralValue::String(text)) => text.inner(),
             _ => {

@@ -154,7 +154,7 @@ impl Bool {
             Self::OneOfInts(value, all) => Some(all.binary_search(&value.value(input)?).is_ok()),
             Self::OneOfDoubles(value, all) => {
                 let value = value.value(input)?;
-                Some(all.iter().any(|one| *one == value))
+                Some(all.contains(&value))
             }
         }
     }

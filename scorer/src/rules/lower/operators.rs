@@ -125,7 +125,7 @@ impl Lowering<'_> {
         }
     }
 
-    pub(super) fn to_int(&mut self, node: &IdedExpr, inner: &IdedExpr) -> Result<Typed, String> {
+    pub(super) fn int_of(&mut self, node: &IdedExpr, inner: &IdedExpr) -> Result<Typed, String> {
         match self.typed(inner)? {
             Typed::Int(inner) => Ok(Typed::Int(inner)),
             Typed::Double(inner) => Ok(Typed::Int(Int::OfDouble(Box::new(inner)))),
@@ -133,7 +133,7 @@ impl Lowering<'_> {
         }
     }
 
-    pub(super) fn to_double(&mut self, node: &IdedExpr, inner: &IdedExpr) -> Result<Typed, String> {
+    pub(super) fn double_of(&mut self, node: &IdedExpr, inner: &IdedExpr) -> Result<Typed, String> {
         match self.typed(inner)? {
             Typed::Int(inner) => Ok(Typed::Double(of_int(inner))),
             Typed::Double(inner) => Ok(Typed::Double(inner)),
