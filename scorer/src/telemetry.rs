@@ -45,6 +45,8 @@ pub fn start_logs(format: LogFormat, filter: &str) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(parsed)
         .with_writer(io::stderr)
+        // A log that cannot be written is lost. Otherwise it would be reported on stderr, which panics when that is closed.
+        .log_internal_errors(false)
         .with_target(false);
     // A second start in one process keeps the first.
     let _ = match format {

@@ -10,6 +10,7 @@ mod lifecycle;
 mod limits;
 mod loading;
 mod origin;
+mod overload;
 mod scoring;
 mod server;
 mod tracing;
