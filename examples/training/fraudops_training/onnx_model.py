@@ -12,6 +12,7 @@ from skl2onnx.common.data_types import FloatTensorType
 from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
 
 from .errors import TrainingError
+from .float_splits import with_float_splits
 from .model import Classifier, kind_of
 from .schema import FEATURES, FRAUD_COLUMN, INPUT, LABEL_OUTPUT, PROBABILITY_OUTPUT
 
@@ -24,7 +25,10 @@ def convert(model: Classifier) -> onnx.ModelProto:
 
     Operators may be older than `OPSET`: the converters of LightGBM and of the MLP lower it.
     """
-    _register_converter(kind_of(model), type(model))
+    kind = kind_of(model)
+    _register_converter(kind, type(model))
+    if kind == "lightgbm":
+        model = with_float_splits(model)
     proto = to_onnx(
         model,
         initial_types=[(INPUT, FloatTensorType([None, len(FEATURES)]))],

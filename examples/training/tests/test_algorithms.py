@@ -15,6 +15,7 @@ from sklearn.tree import DecisionTreeClassifier
 from fraudops_training import model as models
 from fraudops_training.algorithms import ALGORITHMS
 from fraudops_training.cli import main
+from fraudops_training.float_splits import with_float_splits
 from fraudops_training.onnx_model import Scorer
 
 WORDS = {
@@ -62,6 +63,22 @@ def test_the_native_form_comes_back_and_exports_to_the_same_scores(kind, folder,
     rows = np.random.default_rng(3).random((500, 15), np.float32) * 50
     files = (folder / f"{kind}-1.onnx", tmp_path / f"{kind}-2.onnx")
     np.testing.assert_array_equal(*(Scorer(file).probability(rows) for file in files))
+
+
+def test_splits_of_lightgbm_are_rounded_down_and_no_score_changes(folder):
+    original = models.load(folder / "lightgbm-1.joblib")
+    rounded = with_float_splits(original)
+    splits = [float(split) for line in original.booster_.model_to_string().splitlines()
+              if line.startswith("threshold=") for split in line[10:].split()]  # fmt: skip
+    above = [split for split in splits if float(np.float32(split)) > split]
+    assert above, "no split of this model would have been rounded up: the test proves nothing"
+    rows = np.random.default_rng(1).random((2_000, 15), np.float32) * 50
+    # Values exactly on what a split would have been rounded up to, for every feature.
+    rows[: len(above)] = np.float32(above[:2_000])[:, None]
+    np.testing.assert_array_equal(*(models.probability(model, rows) for model in (original, rounded)))
+    np.testing.assert_allclose(
+        Scorer(folder / "lightgbm-1.onnx").probability(rows), models.probability(original, rows), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize(
