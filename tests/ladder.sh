@@ -31,6 +31,8 @@ rung "ONNX Runtime's library" onnx_runtime
 rung "build the test cluster's programs and images" cargo run --quiet -p fraudops-testcluster -- build
 rung "unit, property and API server tests (cargo test)" cargo test --no-fail-fast --workspace --exclude fraudops-e2e
 rung "training (pytest)" training_tests
+rung "the scorer scores like Python, six kinds of model (parity)" tests/parity.sh
+rung "fuzzing, 20 s for each target" env FUZZ_SECONDS=20 tests/fuzz.sh
 rung "chart" charts/tests/run.sh
 if [ "$(id -u)" -eq 0 ] || [ "${CLUSTER:-own}" = current ]; then
   rung "the story on the whole cluster (e2e)" tests/e2e.sh
