@@ -75,10 +75,11 @@ fn cell<'a>(header: &[&str], row: &[&'a str], name: &str) -> &'a str {
 fn is_wanted(header: &[&str], row: &[&str]) -> bool {
     let number = |name: &str| cell(header, row, name).parse::<f64>().unwrap_or_default();
     let (amount, average) = (number("TX_AMOUNT"), number("CUSTOMER_ID_AVG_AMOUNT_7DAY_WINDOW"));
+    let is_unusual = average > 0.0 && amount > 100.0 && amount > 5.0 * average;
     number("TX_TIME_DAYS") as i64 >= RAMP
         && !BLOCKED_CUSTOMERS.contains(&cell(header, row, "CUSTOMER_ID"))
         && !BLOCKED_TERMINALS.contains(&cell(header, row, "TERMINAL_ID"))
-        && !(average > 0.0 && amount > 100.0 && amount > 5.0 * average)
+        && !is_unusual
 }
 
 /// The 21 fields in the order in which the reference's client sends them.
