@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help demo demo-down test e2e lint crds proto images bench clean
+.PHONY: help demo demo-down test e2e lint crds proto images bench fuzz clean
 
 help: ## this text
 	@printf 'fraudops: a Kubernetes operator for fraud models. New here? `make demo`, then README.md.\n\n'
@@ -34,8 +34,11 @@ proto: ## write the Rust code and the descriptors of the gRPC protocol from scor
 images: ## build the two images from the shipped Dockerfiles
 	tests/images.sh
 
-bench: ## small bounded measurements, printed as a table
+bench: ## the scorer against its peers and its limits, as tables (BENCH=quick: three minutes); writes docs/benchmarks.md
 	tests/bench.sh
+
+fuzz: ## coverage-guided fuzzing of the scorer, FUZZ_SECONDS=600 for each target
+	tests/fuzz.sh
 
 clean: ## stop our clusters and remove everything that was built
 	tests/stage.sh all down

@@ -1,56 +1,68 @@
 #!/usr/bin/env bash
-# `make bench`: small, bounded measurements as one table. A busy machine makes times long: so each stands beside the time of a
-# fixed piece of work on the same machine, and the ratios of one run can be compared with those of another.
+# `make bench`: the scorer beside its peers and its limits. Prints tables; a full run (at most 15 minutes once everything is
+# built) writes docs/benchmarks.md, BENCH=quick (3 minutes) writes nothing. Nothing else should run meanwhile.
+# BENCH=soak loads the scorer alone for SOAK_MINUTES (20) and fails when its memory grows.
+# A peer that cannot be installed is left out, with the reason in the table.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$HOME/.cargo/bin:$PATH"
-out=target/bench
-mkdir -p "$out"
+work=$PWD/target/bench
+peers=tests/bench/peers
+mkdir -p "$work"
 
-printf '\033[1m==>\033[0m building in release (some minutes the first time)\n'
-cargo build --quiet --release -p fraudops-simulator -p fraudops-scorer
+say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
+
+tests/setup.sh bench
+say "building in release (some minutes the first time)"
+cargo build --quiet --release -p fraudops-simulator -p fraudops-scorer -p fraudops-bench
 PYTHON=$(tests/venv.sh push)/bin/python scorer/onnxruntime.sh target/onnxruntime
-export ORT_DYLIB_PATH=$PWD/target/onnxruntime/libonnxruntime.so
 
-seconds() { # wall seconds of a command
-  local start
-  start=$(date +%s.%N)
-  "$@" >"$out/log" 2>&1 || { cat "$out/log" >&2; exit 1; }
-  echo "$(date +%s.%N) $start" | awk '{ printf "%.3f", $1 - $2 }'
-}
+# What is trained depends on the training package only.
+models=$work/models-$(cat examples/training/requirements.lock examples/training/fraudops_training/*.py "$0" | sha256sum | cut -c 1-12)
+if [ ! -e "$models/done" ]; then
+  say "simulating, and training the models (a minute or two, once)"
+  train=$(tests/venv.sh train)/bin/fraudops-training
+  rm -rf "$work"/models-*
+  mkdir -p "$models"
+  target/release/fraudops-simulator generate --features --out "$models/transactions.parquet"
+  for options in "xgboost --depth 6" "lightgbm --trees 500 --leaves 63" "mlp --hidden 64,64"; do
+    # shellcheck disable=SC2086 # words are wanted
+    "$train" train --data "$models/transactions.parquet" --name "${options%% *}" --version bench --out "$models" --algorithm $options
+  done
+  target/release/fraudops-simulator generate --customers 1000 --terminals 2000 --days 60 --features --out "$models/transactions.csv"
+  rm "$models/transactions.parquet"
+  touch "$models/done"
+fi
 
-row() { printf '%-48s %18s  %s\n' "$@"; }
+left_out=()
+python=$work/no-python
+if python=$(tests/venv.sh bench)/bin/python; then
+  "$python" "$peers/python/make_reference_model.py" "$models/transactions.csv" "$models/reference.pkl"
+else
+  left_out+=(--left-out "python=its packages could not be installed")
+fi
 
-# A fixed piece of work: hashing 256 MiB. Its time tells how fast, and how busy, this machine is.
-yardstick=$(seconds bash -c 'head -c 268435456 /dev/zero | sha256sum')
+node=$work/node
+mkdir -p "$node"
+if ! command -v npm >/dev/null; then
+  left_out+=(--left-out "fastify=node and npm are not installed")
+else
+  cp "$peers/node/"{package.json,package-lock.json,server.js,.npmrc} "$node/"
+  if ! cmp --silent "$node/package-lock.json" "$node/installed"; then
+    say "installing fastify and onnxruntime-node"
+    # Without scripts: one of them would download GPU libraries.
+    if npm ci --prefix "$node" --ignore-scripts --no-audit --no-fund --loglevel error >&2; then
+      cp "$node/package-lock.json" "$node/installed"
+    else
+      left_out+=(--left-out "fastify=npm could not install its packages")
+    fi
+  fi
+fi
 
-rows=1750000
-simulated=$(seconds target/release/fraudops-simulator generate --features --threads 1 --out "$out/transactions.parquet")
-
-port=18080
-model=examples/quickstart/model/card-fraud-2026.11.1.onnx
-target/release/fraudops-scorer serve --model "$model" --model-version bench --workers 1 --drain-delay 0s \
-  --listen 127.0.0.1:$port --admin-listen 127.0.0.1:$((port + 1)) >"$out/scorer.log" 2>&1 &
-scorer=$!
-trap 'kill $scorer 2>/dev/null || true' EXIT
-started=$(date +%s%N)
-until curl --silent --fail "http://127.0.0.1:$((port + 1))/readyz" >/dev/null; do
-  kill -0 $scorer 2>/dev/null || { cat "$out/scorer.log" >&2; exit 1; }
-  sleep 0.005
-done
-ready=$((($(date +%s%N) - started) / 1000000))
-
-# One client, one connection, one request at a time: the latency of a request, not the capacity of the scorer.
-requests=5000
-for _ in $(seq $requests); do
-  printf 'next\nurl = "http://127.0.0.1:%s/predict"\njson = "@examples/quickstart/transaction.json"\noutput = "/dev/null"\nsilent\nfail\n' $port
-done | tail -n +2 >"$out/requests.curl"
-asked=$(seconds curl --config "$out/requests.curl")
-rss=$(awk '/VmRSS/ { print $2 / 1024 }' /proc/$scorer/status)
-
-printf '\n'
-row "what" "figure" "in yardsticks (sha256 of 256 MiB: ${yardstick} s)"
-row "simulator, transactions with features, 1 thread" "$(awk "BEGIN { printf \"%.0f rows/s\", $rows / $simulated }")" "$(awk "BEGIN { printf \"%.2f for %d rows\", $simulated / $yardstick, $rows }")"
-row "scorer, from start to ready" "$ready ms" ""
-row "scorer, resident memory with one worker" "$(printf '%.1f MiB' "$rss")" ""
-row "scorer, POST /predict, one connection" "$(awk "BEGIN { printf \"%.0f requests/s\", $requests / $asked }")" "$(awk "BEGIN { printf \"%.2f for %d requests, curl included\", $asked / $yardstick, $requests }")"
+say "measuring (${BENCH:-full})"
+exec target/release/fraudops-bench --mode "${BENCH:-full}" --minutes "${SOAK_MINUTES:-20}" --work "$work" --page docs/benchmarks.md \
+  --scorer target/release/fraudops-scorer --onnxruntime "$PWD/target/onnxruntime/libonnxruntime.so" \
+  --transactions "$models/transactions.csv" --model "$models/xgboost-bench.onnx" \
+  --ceiling target/release/ceiling --python "$python" --reference-model "$models/reference.pkl" --node "$node" \
+  --lightgbm "$models/lightgbm-bench.onnx" --mlp "$models/mlp-bench.onnx" \
+  --simulator target/release/fraudops-simulator "${left_out[@]}"

@@ -11,12 +11,12 @@ step cargo fmt --all --check
 step cargo clippy --quiet --workspace --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" step cargo doc --quiet --workspace --no-deps
 step cargo deny --log-level error check bans licenses sources
-step shellcheck .ci/run tests/*.sh
+step shellcheck .ci/run tests/*.sh scorer/fuzz/rustc.sh
 
 RUFF=$(sed -n "s|^ruff==\([0-9.]*\).*|\1|p" examples/training/requirements.lock)
 if [ "$(target/venv-lint/bin/ruff --version 2>/dev/null)" != "ruff $RUFF" ]; then
   python3 -m venv target/venv-lint
   target/venv-lint/bin/pip install --quiet --disable-pip-version-check "ruff==$RUFF"
 fi
-step target/venv-lint/bin/ruff format --check examples/training charts tests/conformance
-step target/venv-lint/bin/ruff check examples/training charts tests/conformance
+step target/venv-lint/bin/ruff format --check examples/training charts tests
+step target/venv-lint/bin/ruff check examples/training charts tests

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks for what the project needs and installs what is missing: Debian packages (as root) and Rust by rustup.
-# Quick and silent when nothing is missing. `setup.sh lint` wants the tools of `make lint` as well.
+# Quick and silent when nothing is missing. `setup.sh lint` wants the tools of `make lint` as well, `setup.sh bench` those of `make bench`.
 # The test cluster brings the rest when it is first built (Go, containerd and so on): tests/cluster/src/{go,packages}.rs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,6 +13,7 @@ fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
 packages=(build-essential ca-certificates curl git jq openssl procps python3-venv buildah redis-server)
 [ "${1:-}" = lint ] && packages+=(shellcheck)
+[ "${1:-}" = bench ] && packages+=(nghttp2-client valgrind wrk)
 
 install_packages() {
   local missing=()

@@ -4,6 +4,7 @@
 #   venv.sh train     fraudops-training: what trains, checks and predicts, with pytest (a minute)
 #   venv.sh clients   clients of other projects that talk to the scorer, with pytest (a minute)
 #   venv.sh exposition   what reads metrics (seconds)
+#   venv.sh bench     the Python peers of `make bench`
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,7 +13,8 @@ push) lock=examples/training/requirements-push.lock ;;
 train) lock=examples/training/requirements.lock ;;
 exposition) lock=scorer/tests/exposition.lock ;;
 clients) lock=tests/conformance/requirements.lock ;;
-*) sed -n '2,6s/^# //p' "$0" >&2 && exit 2 ;;
+bench) lock=tests/bench/peers/python/requirements.lock ;;
+*) sed -n '2,7s/^# //p' "$0" >&2 && exit 2 ;;
 esac
 venv=$PWD/target/venv-$1
 # Scripts and the editable install name this checkout's path, and target/ may be shared by several.

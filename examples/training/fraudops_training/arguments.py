@@ -7,6 +7,8 @@ import datetime as dt
 import re
 from pathlib import Path
 
+from .algorithms import ALGORITHMS, DEFAULT
+
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 VERSION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 
@@ -24,6 +26,29 @@ def add_split(command: argparse.ArgumentParser) -> None:
     )
     for name, days in (("train", 7), ("delay", 7), ("test", 7)):
         group.add_argument(f"--{name}-days", type=positive, default=days, metavar="N", help="[%(default)s]")
+
+
+def add_algorithm(command: argparse.ArgumentParser) -> None:
+    """What is fitted. An option that the chosen kind does not have is refused later, by name."""
+    group = command.add_argument_group("model", "Defaults depend on the algorithm; --leaves is LightGBM's depth.")
+    group.add_argument("--algorithm", choices=ALGORITHMS, default=DEFAULT, help="[%(default)s]")
+    for name, text in (
+        ("trees", "number of trees"),
+        ("depth", "depth of each tree"),
+        ("leaves", "leaves of each tree"),
+    ):
+        group.add_argument(f"--{name}", type=positive, metavar="N", help=f"{text} {_defaults(name)}")
+    group.add_argument("--learning-rate", type=rate, metavar="X", help=f"shrinkage {_defaults('learning_rate')}")
+    group.add_argument(
+        "--hidden", type=layers, metavar="N[,N…]", help=f"units of each hidden layer {_defaults('hidden')}"
+    )
+
+
+def _defaults(option: str) -> str:
+    """Which algorithms have the option, with its default in each."""
+    having = [(kind.name, kind.defaults[option]) for kind in ALGORITHMS.values() if option in kind.defaults]
+    values = [",".join(map(str, value)) if isinstance(value, tuple) else str(value) for _, value in having]
+    return "[" + ", ".join(f"{name} {value}" for (name, _), value in zip(having, values, strict=True)) + "]"
 
 
 def add_publication(command: argparse.ArgumentParser) -> None:
@@ -66,6 +91,19 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not at least 1")
     return value
+
+
+def rate(text: str) -> float:
+    """A number above 0, at most 1."""
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most 1")
+    return value
+
+
+def layers(text: str) -> tuple[int, ...]:
+    """Units of each hidden layer, such as `64,64`."""
+    return tuple(positive(part) for part in text.split(","))
 
 
 def date(text: str) -> dt.date:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import __version__, commands
-from .arguments import add_publication, add_split
+from .arguments import add_algorithm, add_publication, add_split
 from .errors import TrainingError
 
 DESCRIPTION = """\
@@ -65,15 +65,13 @@ def _train(actions: argparse._SubParsersAction) -> None:
         actions,
         "train",
         commands.train,
-        "fit XGBoost and publish it as ONNX",
+        "fit a model and publish it as ONNX",
         "Fits on the train period, measures on the test period, exports, compares, writes.\n"
-        "Writes NAME-VERSION.onnx, .ubj (native), .md (model card) and .report.json to --out, or nothing.",
+        "Writes NAME-VERSION.onnx, .ubj or .joblib (native), .md (model card) and .report.json to --out, or nothing.",
     )
     add_split(command)
     add_publication(command)
-    command.add_argument("--trees", type=int, default=100, help="number of trees [%(default)s]")
-    command.add_argument("--depth", type=int, default=3, help="depth of each tree [%(default)s]")
-    command.add_argument("--learning-rate", type=float, default=0.1, help="shrinkage [%(default)s]")
+    add_algorithm(command)
 
 
 def _export(actions: argparse._SubParsersAction) -> None:
@@ -81,10 +79,16 @@ def _export(actions: argparse._SubParsersAction) -> None:
         actions,
         "export",
         commands.export,
-        "publish an XGBoost model that was fitted elsewhere",
-        "Like train, without the fit: profiles, measures, exports, compares, writes.",
+        "publish a model that was fitted elsewhere",
+        "Like train, without the fit: profiles, measures, exports, compares, writes.\n"
+        "A .joblib runs code when it is read: only files whose origin you know.",
     )
-    command.add_argument("model", type=Path, metavar="MODEL", help="XGBoost model, .ubj or .json")
+    command.add_argument(
+        "model",
+        type=Path,
+        metavar="MODEL",
+        help=".ubj or .json (XGBoost), .joblib (LightGBM, scikit-learn)",
+    )
     add_split(command)
     add_publication(command)
 

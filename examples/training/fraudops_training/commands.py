@@ -7,6 +7,8 @@ import datetime as dt
 import json
 import sys
 
+from . import __version__
+from .algorithms import ALGORITHMS
 from .errors import TrainingError
 
 
@@ -16,14 +18,12 @@ def train(arguments: argparse.Namespace) -> None:
     from .publish import refuse_taken_names
     from .split import split
 
-    rows, request = _prepare(arguments, f"xgboost-{arguments.trees}x{arguments.depth}")
+    algorithm = ALGORITHMS[arguments.algorithm]
+    options = ("trees", "depth", "leaves", "learning_rate", "hidden")
+    settings = algorithm.settle({name: getattr(arguments, name) for name in options})
+    rows, request = _prepare(arguments, algorithm.name, algorithm.describe(settings))
     refuse_taken_names(request)
-    fitted = model.fit(
-        split(rows, request.protocol).train,
-        trees=arguments.trees,
-        depth=arguments.depth,
-        learning_rate=arguments.learning_rate,
-    )
+    fitted = model.fit(split(rows, request.protocol).train, algorithm.name, settings)
     _publish(fitted, rows, request)
 
 
@@ -32,7 +32,7 @@ def export(arguments: argparse.Namespace) -> None:
     from . import model
 
     fitted = model.load(arguments.model)
-    rows, request = _prepare(arguments, model.describe(fitted))
+    rows, request = _prepare(arguments, model.kind_of(fitted), model.describe(fitted))
     _publish(fitted, rows, request)
 
 
@@ -70,12 +70,8 @@ def push(arguments: argparse.Namespace) -> None:
     print(registry.push(artifact, plain_http=arguments.plain_http))
 
 
-def _prepare(arguments: argparse.Namespace, algorithm: str) -> tuple:
+def _prepare(arguments: argparse.Namespace, kind: str, algorithm: str) -> tuple:
     """Reads the data and gathers the options; shared by `train` and `export`."""
-    import onnxmltools
-    import xgboost
-
-    from . import __version__
     from .dataset import read_transactions, sha256_of
     from .metadata import Identity
     from .publish import Request
@@ -89,8 +85,7 @@ def _prepare(arguments: argparse.Namespace, algorithm: str) -> tuple:
         version=arguments.version,
         created_at=arguments.created_at or dt.datetime.now(dt.UTC),
         algorithm=algorithm,
-        trainer=f"fraudops-training {__version__} "
-        f"(xgboost {xgboost.__version__}, onnxmltools {onnxmltools.__version__})",
+        trainer=_trainer(kind),
         git=arguments.git_revision,
         licence=arguments.licence,
     )
@@ -104,6 +99,18 @@ def _prepare(arguments: argparse.Namespace, algorithm: str) -> tuple:
         overwrite=arguments.overwrite,
     )
     return rows, request
+
+
+def _trainer(kind: str) -> str:
+    """This program, with the versions of the libraries that decide what the file holds."""
+    from importlib.metadata import version
+
+    library, converter = {
+        "xgboost": ("xgboost-cpu", "onnxmltools"),
+        "lightgbm": ("lightgbm", "onnxmltools"),
+    }.get(kind, ("scikit-learn", "skl2onnx"))
+    words = f"{library.removesuffix('-cpu')} {version(library)}, {converter} {version(converter)}"
+    return f"fraudops-training {__version__} ({words})"
 
 
 def _publish(model: object, rows: object, request: object) -> None:

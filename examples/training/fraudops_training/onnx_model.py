@@ -7,28 +7,28 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime as ort
-from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
 from skl2onnx import to_onnx, update_registered_converter
 from skl2onnx.common.data_types import FloatTensorType
 from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
-from xgboost import XGBClassifier
 
 from .errors import TrainingError
+from .float_splits import with_float_splits
+from .model import Classifier, kind_of
 from .schema import FEATURES, FRAUD_COLUMN, INPUT, LABEL_OUTPUT, PROBABILITY_OUTPUT
 
 OPSET = {"": 17, "ai.onnx.ml": 3}
 IR_VERSION = 8
 
 
-def convert(model: XGBClassifier) -> onnx.ModelProto:
-    """Makes the graph `features: float32[N, 15]` -> `label: int64[N]`, `probabilities: float32[N, 2]`."""
-    update_registered_converter(
-        XGBClassifier,
-        "XGBoostXGBClassifier",
-        calculate_linear_classifier_output_shapes,
-        convert_xgboost,
-        options={"nocl": [True, False], "zipmap": [True, False, "columns"]},
-    )
+def convert(model: Classifier) -> onnx.ModelProto:
+    """Makes the graph `features: float32[N, 15]` -> `label: int64[N]`, `probabilities: float32[N, 2]`.
+
+    Operators may be older than `OPSET`: the converters of LightGBM and of the MLP lower it.
+    """
+    kind = kind_of(model)
+    _register_converter(kind, type(model))
+    if kind == "lightgbm":
+        model = with_float_splits(model)
     proto = to_onnx(
         model,
         initial_types=[(INPUT, FloatTensorType([None, len(FEATURES)]))],
@@ -37,11 +37,36 @@ def convert(model: XGBClassifier) -> onnx.ModelProto:
         options={id(model): {"zipmap": False}},
     )
     proto.ir_version = IR_VERSION
+    # LightGBM's converter says that there is one label, however many rows: ONNX Runtime would warn at each batch.
+    for output in proto.graph.output:
+        if output.type.tensor_type.shape.dim[0].dim_value:
+            output.type.tensor_type.shape.dim[0].Clear()
     outputs = [output.name for output in proto.graph.output]
     if outputs != [LABEL_OUTPUT, PROBABILITY_OUTPUT]:
         raise TrainingError(f"the converter named the outputs {outputs}, not label and probabilities")
     onnx.checker.check_model(proto, full_check=True)
     return proto
+
+
+def _register_converter(kind: str, model: type) -> None:
+    """Tells skl2onnx how to convert what is not of scikit-learn."""
+    if kind == "xgboost":
+        from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost as converter
+
+        alias = "XGBoostXGBClassifier"
+    elif kind == "lightgbm":
+        from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm as converter
+
+        alias = "LightGbmLGBMClassifier"
+    else:
+        return
+    update_registered_converter(
+        model,
+        alias,
+        calculate_linear_classifier_output_shapes,
+        converter,
+        options={"nocl": [True, False], "zipmap": [True, False, "columns"]},
+    )
 
 
 class Scorer:

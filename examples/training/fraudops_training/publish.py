@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from xgboost import XGBClassifier
 
 from . import card, golden, metadata, parity
 from .dataset import Transactions
 from .errors import TrainingError
 from .metadata import Identity
 from .metrics import Evaluation, evaluate, recall_by_scenario
-from .model import probability
+from .model import Classifier, native, probability
 from .onnx_model import Scorer, convert
 from .split import Protocol, Split, split
 
@@ -51,7 +50,7 @@ class Published:
     parity: parity.Parity
 
 
-def publish(model: XGBClassifier, rows: Transactions, request: Request) -> Published:
+def publish(model: Classifier, rows: Transactions, request: Request) -> Published:
     """Writes the model, its native form, the card and the report, or nothing.
 
     The ONNX file is renamed last: where it exists, the other three are whole.
@@ -78,10 +77,11 @@ def publish(model: XGBClassifier, rows: Transactions, request: Request) -> Publi
         "parity": check.as_dict(),
         "recall": recall,
     }
+    native_suffix, native_form = native(model)
     _write_all(
         request,
         {
-            ".ubj": bytes(model.get_booster().save_raw("ubj")),
+            native_suffix: native_form,
             ".md": card.render(request.identity, evaluation, periods, values, check, recall).encode(),
             ".report.json": (json.dumps(report, indent=2) + "\n").encode(),
             ".onnx": data,

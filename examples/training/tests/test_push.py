@@ -159,7 +159,7 @@ def test_files_that_are_no_models_are_refused(registry, tmp_path, capsys):
     assert "none.onnx: No such file or directory" in capsys.readouterr().err
 
 
-HEAVY = ("numpy", "onnx", "onnxruntime", "pyarrow", "sklearn", "xgboost")
+HEAVY = ("joblib", "lightgbm", "numpy", "onnx", "onnxruntime", "pyarrow", "sklearn", "xgboost")
 WITHOUT_TRAINING_STACK = f"""
 import sys
 sys.modules.update(dict.fromkeys({HEAVY!r}))

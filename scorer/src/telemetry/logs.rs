@@ -38,6 +38,8 @@ pub fn start_logs(format: LogFormat, filter: &str) {
     .fold(parsed, EnvFilter::add_directive);
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
+        // A log that cannot be written is lost. Otherwise it would be reported on stderr, which panics when that is closed.
+        .log_internal_errors(false)
         .with_target(false);
     let lines = match format {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),

@@ -13,9 +13,11 @@ mod lifecycle;
 mod limits;
 mod loading;
 mod origin;
+mod overload;
 mod proxy;
 mod registry;
 mod resuming;
+
 mod scoring;
 mod server;
 mod signing;

@@ -34,21 +34,17 @@ impl Server {
 
     pub fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = scorer();
-        command.args([
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--admin-listen",
-            "127.0.0.1:0",
-        ]);
+        command.arg("serve");
         if !arguments.contains(&"--model") {
             command.arg("--model").arg(fixture("tiny.onnx"));
         }
-        command
-            .args(arguments)
-            .envs(environment.iter().copied())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the scorer starts");
+        command.args(arguments).envs(environment.iter().copied());
+        Self::spawn(command)
+    }
+
+    /// Starts a `serve` that was put together by the test.
+    pub fn spawn(command: Command) -> Self {
+        let mut child = Self::child(command);
         let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
         let (sender, lines) = channel();
         thread::spawn(move || {
@@ -60,7 +56,29 @@ impl Server {
         let first = lines
             .recv_timeout(PATIENCE)
             .expect("the scorer says where it listens");
-        let first: Value = serde_json::from_str(&first).expect("logs are JSON");
+        Self::of(child, &first, lines)
+    }
+
+    /// The same, and nobody reads what it writes after its first line.
+    pub fn spawn_unread(mut command: Command) -> Self {
+        command.stdout(Stdio::piped());
+        let mut child = Self::child(command);
+        drop(child.stdout.take());
+        let mut first = String::new();
+        let mut stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        stderr
+            .read_line(&mut first)
+            .expect("the scorer says where it listens");
+        Self::of(child, &first, channel().1)
+    }
+
+    fn child(mut command: Command) -> Child {
+        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        command.stderr(Stdio::piped()).spawn().expect("the scorer starts")
+    }
+
+    fn of(child: Child, first: &str, lines: Receiver<String>) -> Self {
+        let first: Value = serde_json::from_str(first).expect("logs are JSON");
         let address = |key: &str| {
             first[key]
                 .as_str()

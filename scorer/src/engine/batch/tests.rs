@@ -299,6 +299,15 @@ fn what_is_no_probability_is_a_failure_of_its_row_only() {
 }
 
 #[test]
+fn a_probability_that_was_rounded_over_its_edge_is_one_and_not_a_failure() {
+    on_one_thread(|batcher, _| async move {
+        assert_eq!(score(&batcher, 1.000_000_1).await, Ok(1.0));
+        assert_eq!(score(&batcher, -1e-7).await, Ok(0.0));
+        assert_eq!(score(&batcher, 1.001).await, Err(Failure::NotAProbability));
+    });
+}
+
+#[test]
 fn dropping_the_batcher_ends_its_task() {
     static ENDED: AtomicUsize = AtomicUsize::new(0);
     struct Tell;

@@ -159,9 +159,13 @@ impl Turn {
     }
 }
 
+/// How far a sum of shares may lie outside of 0..1: a forest adds up its trees in 32-bit floats, and its surest answer is
+/// 1.0000001.
+const ROUNDING: f32 = 1e-5;
+
 fn probability(score: f32) -> Score {
-    if (0.0..=1.0).contains(&score) {
-        Ok(score)
+    if (-ROUNDING..=1.0 + ROUNDING).contains(&score) {
+        Ok(score.clamp(0.0, 1.0))
     } else {
         Err(Failure::NotAProbability)
     }

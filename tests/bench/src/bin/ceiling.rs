@@ -1,0 +1,22 @@
+//! The ceiling: what axum answers when there is nothing to do. The same HTTP libraries and release profile as the scorer's.
+
+use std::net::SocketAddr;
+
+use axum::{Router, routing::post, serve::ListenerExt};
+use tokio::net::TcpListener;
+
+/// As long as a usual answer of the scorer.
+const ANSWER: &str =
+    r#"{"is_fraud":false,"fraud_probability":0.0021,"decision":"approve","model_version":"1"}"#;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let address: SocketAddr = std::env::args().nth(1).unwrap_or_default().parse()?;
+    let listener = TcpListener::bind(address).await?.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
+    let json = [("content-type", "application/json")];
+    let routes = Router::new().route("/predict", post(async move || (json, ANSWER)));
+    axum::serve(listener, routes).await?;
+    Ok(())
+}
