@@ -83,6 +83,15 @@ fn bound(node: &mut Value) {
         }
         Some("integer") => {
             object.entry("minimum").or_insert(json!(0));
+            // Kubernetes knows signed formats only, and warns of others.
+            let wide = match object.get("format").and_then(Value::as_str) {
+                Some("uint8" | "uint16") => Some("int32"),
+                Some("uint32" | "uint64") => Some("int64"),
+                _ => None,
+            };
+            if let Some(wide) = wide {
+                object.insert("format".into(), wide.into());
+            }
         }
         _ => {}
     }

@@ -1,6 +1,9 @@
 //! Every admission rule of FraudModel against a real kube-apiserver: what must pass passes, what can't be honoured is
 //! refused with a message that names the field and the way out. Starts an API server on loopback.
 
+#[path = "admission/rollout.rs"]
+mod rollout;
+
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -312,8 +315,8 @@ fn rows() -> Vec<Row> {
         // what does not exist
         (
             "an unknown field",
-            json!({ "spec": { "rollout": {} } }),
-            Some("unknown field \"spec.rollout\""),
+            json!({ "spec": { "canary": {} } }),
+            Some("unknown field \"spec.canary\""),
         ),
         (
             "an explicit null where there is no default",
@@ -321,6 +324,7 @@ fn rows() -> Vec<Row> {
             None,
         ),
     ];
+    rows.extend(rollout::rows());
     rows.push((
         "a uri that is too long",
         uri(&format!("https://m.example/{}", "a".repeat(1024))),
@@ -438,6 +442,23 @@ async fn defaults_are_filled_in_and_the_scale_subresource_works() -> Result<()> 
         (stored.spec.decision.review, stored.spec.decision.block),
         (0.10, 0.50)
     );
+    let steps =
+        json!({ "spec": { "ingress": { "host": "a.test" }, "rollout": { "steps": [{ "weight": 5 }] } } });
+    let patch = kube::api::Patch::Merge(&steps);
+    let stored = api
+        .patch("card-fraud", &kube::api::PatchParams::default(), &patch)
+        .await?;
+    let rollout = stored.spec.rollout.context("no rollout")?;
+    assert_eq!(rollout.gates, fraudops_crds::fraud_model::Gates::default());
+    assert_eq!(
+        (
+            rollout.alpha,
+            rollout.paused,
+            rollout.steps[0].min_duration.as_str()
+        ),
+        (0.01, false, "5m")
+    );
+    assert_eq!(rollout.gates.error_ratio.min_samples, 500);
     let scale = json!({ "spec": { "replicas": 5 } });
     api.patch_scale(
         "card-fraud",

@@ -81,14 +81,14 @@ pub fn certificate(model: &ValidModel) -> Option<Child> {
     certificate::build(model).map(|certificate| child(Kind::Certificate, certificate))
 }
 
-/// The route to `stable`: the TraefikService before the IngressRoute that names it. `fallback`: hash of the version that
-/// answers where Traefik cannot use the TraefikService.
-pub fn route(model: &ValidModel, stable: &ModelVersion, fallback: &str) -> Vec<Child> {
+/// The route to `versions` by their shares: the TraefikService before the IngressRoute that names it. `fallback`: hash of the
+/// version that answers where Traefik cannot use the TraefikService.
+pub fn route(model: &ValidModel, versions: &[(&ModelVersion, u8)], fallback: &str) -> Vec<Child> {
     let Some(ingress) = &model.ingress else {
         return vec![];
     };
     vec![
-        child(Kind::TraefikService, traefik::build_service(model, stable)),
+        child(Kind::TraefikService, traefik::build_service(model, versions)),
         child(Kind::IngressRoute, traefik::build_route(model, ingress, fallback)),
     ]
 }
@@ -133,7 +133,7 @@ mod tests {
         let mut children = workloads(model, &[served], true);
         children.push(stable_service(model, &model.wanted));
         children.extend(certificate(model));
-        children.extend(route(model, &model.wanted, &model.wanted.hash));
+        children.extend(route(model, &[(&model.wanted, 100)], &model.wanted.hash));
         children.into_iter().map(|child| child.body).collect()
     }
 

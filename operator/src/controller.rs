@@ -31,6 +31,7 @@ use crate::{
     error::{self, Error},
     events::Events,
     metrics::Metrics,
+    metrics_source::PodScrape,
     reconcile::{
         Context,
         apply::find,
@@ -85,6 +86,7 @@ pub async fn run(
         resync: settings.resync,
         metrics,
         pods: PodClient::default(),
+        numbers: PodScrape::default(),
         settling: Settling::new(settings.settling_delay, Instant::now()),
         truce: Truce::default(),
     });

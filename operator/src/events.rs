@@ -1,6 +1,9 @@
 //! Events of a model: one for each change of phase and each new reason why it is not ready.
 
-use fraudops_crds::{FraudModel, FraudModelStatus, fraud_model::Condition};
+use fraudops_crds::{
+    FraudModel, FraudModelStatus,
+    fraud_model::{Candidate, Condition, Outcome},
+};
 use kube::{Client, Resource};
 use kube_runtime::events::{Event, EventType, Recorder, Reporter};
 use tracing::{info, warn};
@@ -65,7 +68,8 @@ impl Events {
 pub fn news(before: &FraudModelStatus, now: &FraudModelStatus) -> Vec<News> {
     let mut all = vec![];
     if let Some(phase) = now.phase.filter(|phase| before.phase != Some(*phase)) {
-        let version = now.candidate.as_ref().or(now.stable.as_ref());
+        let candidate = now.candidate.as_ref().map(Candidate::model_version);
+        let version = candidate.as_ref().or(now.stable.as_ref());
         let was = before.phase.map_or("nothing", |p| p.as_str());
         let told = version.map_or_else(String::new, |v| format!(", version {} ({})", v.version, v.digest));
         all.push(News {
@@ -73,6 +77,19 @@ pub fn news(before: &FraudModelStatus, now: &FraudModelStatus) -> Vec<News> {
             reason: phase.as_str().into(),
             action: "PhaseChanged",
             note: format!("{was} to {}{told}", phase.as_str()),
+        });
+    }
+    all.extend(moved(before, now));
+    if let Some(last) = now
+        .history
+        .last()
+        .filter(|last| before.history.last() != Some(*last))
+    {
+        all.push(News {
+            warning: last.outcome == Outcome::RolledBack,
+            reason: last.outcome.as_str().into(),
+            action: "RolloutEnded",
+            note: format!("{} ({}): {}", last.version, last.digest, last.message),
         });
     }
     for condition in &now.conditions {
@@ -92,6 +109,35 @@ pub fn news(before: &FraudModelStatus, now: &FraudModelStatus) -> Vec<News> {
     all
 }
 
+/// A share of the traffic that moved, and the numbers that it was decided on.
+fn moved(before: &FraudModelStatus, now: &FraudModelStatus) -> Option<News> {
+    let candidate = now.candidate.as_ref()?;
+    let known = before
+        .candidate
+        .as_ref()
+        .filter(|known| known.hash == candidate.hash);
+    let was = known.map_or(0, |known| known.weight);
+    if was == candidate.weight {
+        return None;
+    }
+    let gates = candidate
+        .gates
+        .iter()
+        .map(|gate| format!("; {}: {}", gate.name, gate.message));
+    Some(News {
+        warning: candidate.weight < was,
+        reason: "WeightChanged".into(),
+        action: "WeightChanged",
+        note: format!(
+            "{} ({}): {was} % to {} %{}",
+            candidate.version,
+            candidate.digest,
+            candidate.weight,
+            gates.collect::<String>()
+        ),
+    })
+}
+
 /// What passes by itself is no news.
 fn is_problem(condition: &Condition) -> bool {
     ![
@@ -101,6 +147,10 @@ fn is_problem(condition: &Condition) -> bool {
         "NoReadyPods",
         "PodsPending",
         "Retiring",
+        "Canary",
+        "Paused",
+        // told by the end of the rollout, with its numbers
+        "RolledBack",
     ]
     .contains(&condition.reason.as_str())
 }

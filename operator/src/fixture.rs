@@ -59,7 +59,7 @@ impl Scene {
         let mut children = build::workloads(&valid, &[served], false);
         children.push(build::stable_service(&valid, &valid.wanted));
         children.extend(build::certificate(&valid));
-        children.extend(build::route(&valid, &valid.wanted, &valid.wanted.hash));
+        children.extend(build::route(&valid, &[(&valid.wanted, 100)], &valid.wanted.hash));
         let mut scene = Self {
             model: model(),
             observed: Observed::default(),
@@ -74,6 +74,24 @@ impl Scene {
         }
         scene.certificate("True", "up to date");
         scene
+    }
+
+    /// The spec asks for another version, in steps, and its pods are ready.
+    pub fn change_in_steps(&mut self, version: &str) -> ValidModel {
+        self.model.spec.model.version = version.into();
+        let steps = json!({ "steps": [{ "weight": 10, "minDuration": "10s" }, { "weight": 50, "minDuration": "10s" }] });
+        self.model.spec.rollout = serde_json::from_value(steps).ok();
+        let valid = validate(&self.model, &defaults()).unwrap();
+        let served = Served {
+            version: &valid.wanted,
+            initial_replicas: None,
+        };
+        for child in build::workloads(&valid, &[served], false) {
+            self.add(child);
+        }
+        let service = version_name(&valid.name, &valid.wanted.hash);
+        self.observed.endpoints.insert(service, 2);
+        valid
     }
 
     fn add(&mut self, Child { kind, name, mut body }: Child) {

@@ -17,6 +17,7 @@ pub mod events;
 mod fixture;
 pub mod leader;
 pub mod metrics;
+pub mod metrics_source;
 pub mod process;
 pub mod reconcile;
 pub mod rollout;

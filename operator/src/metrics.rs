@@ -34,6 +34,17 @@ struct Phase {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Judged {
+    gate: &'static str,
+    verdict: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Call {
     verb: &'static str,
     code: String,
@@ -57,6 +68,9 @@ struct Inner {
     phases: Mutex<HashMap<String, String>>,
     leader: Gauge<i64, AtomicI64>,
     weight_changes: Counter,
+    rollouts: Family<Outcome, Counter>,
+    gate_verdicts: Family<Judged, Counter>,
+    scrapes: Family<Outcome, Counter>,
     api_requests: Family<Call, Counter>,
 }
 
@@ -87,6 +101,9 @@ impl Metrics {
             phases: Mutex::default(),
             leader: Gauge::default(),
             weight_changes: Counter::default(),
+            rollouts: Family::default(),
+            gate_verdicts: Family::default(),
+            scrapes: Family::default(),
             api_requests: Family::default(),
         };
         inner.register();
@@ -140,6 +157,24 @@ impl Metrics {
     /// A weight in front of a version was changed.
     pub fn weight_changed(&self) {
         self.0.weight_changes.inc();
+    }
+
+    /// A rollout ended; `outcome` as in `status.history`.
+    pub fn rollout_ended(&self, outcome: &'static str) {
+        self.0.rollouts.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// A gate was judged.
+    pub fn gate_judged(&self, gate: &'static str, verdict: &'static str) {
+        self.0
+            .gate_verdicts
+            .get_or_create(&Judged { gate, verdict })
+            .inc();
+    }
+
+    /// A scorer pod was asked for its counters: `read`, `silent` or `unusable`.
+    pub fn scraped(&self, outcome: &'static str) {
+        self.0.scrapes.get_or_create(&Outcome { outcome }).inc();
     }
 
     /// A request to the API server was answered with `code`, or not at all.
@@ -209,6 +244,21 @@ impl Inner {
             "weight_changes",
             "Changes of a weight in front of a version",
             self.weight_changes.clone(),
+        );
+        ours.register(
+            "rollouts",
+            "Rollouts that ended, by outcome",
+            self.rollouts.clone(),
+        );
+        ours.register(
+            "gate_verdicts",
+            "What the gates of rollouts said, at every look",
+            self.gate_verdicts.clone(),
+        );
+        ours.register(
+            "scrapes",
+            "Scorer pods that were asked for their counters, by outcome",
+            self.scrapes.clone(),
         );
         ours.register(
             "api_requests",

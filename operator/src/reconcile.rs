@@ -6,6 +6,7 @@ pub mod observe;
 pub mod observed;
 pub mod plan;
 pub mod pods;
+pub mod remember;
 pub mod settling;
 pub mod status;
 pub mod truce;
@@ -17,7 +18,7 @@ use std::{
 };
 
 use fraudops_crds::{
-    FraudModel,
+    FraudModel, FraudModelStatus,
     fraud_model::{ConditionReason as Reason, Phase},
 };
 use jiff::Timestamp;
@@ -25,7 +26,13 @@ use kube::{Client, core::PartialObjectMeta};
 use kube_runtime::controller::Action;
 
 use self::validate::ValidModel;
-use crate::{error::Error, events::Events, metrics::Metrics, rollout::Waits};
+use crate::{
+    error::Error,
+    events::Events,
+    metrics::Metrics,
+    metrics_source::PodScrape,
+    rollout::{Step, Waits},
+};
 
 /// What a visit works with.
 pub struct Context {
@@ -45,6 +52,8 @@ pub struct Context {
     pub events: Events,
     /// Asks scorer pods what they lack.
     pub pods: pods::PodClient,
+    /// Reads what scorer pods have counted.
+    pub numbers: PodScrape,
     /// Whether everybody can be trusted to have seen what the API server holds.
     pub settling: settling::Settling,
     /// Ends fights with other field managers.
@@ -83,20 +92,49 @@ async fn advance(ctx: &Context, model: &FraudModel, valid: &ValidModel) -> Resul
         removal: ctx.removal_delay,
         unsettled: ctx.settling.left(Instant::now()),
     };
-    let plan = plan::plan(model, valid, &observed, waits, Timestamp::now());
+    let now = Timestamp::now();
+    let plan = plan::plan(model, valid, &observed, waits, now);
+    let before = persist(ctx, model, valid, &plan, now).await?;
     let applied = apply::apply(ctx, valid, &observed, &plan).await?;
-    let status = status::status_of(model, valid, &observed, &plan, &applied, Timestamp::now());
-    status::publish(ctx, model, status).await?;
-    if plan.step.promoted && valid.ingress.is_some() {
-        ctx.metrics.weight_changed();
-    }
+    let status = status::status_of(model, valid, &observed, &plan, &applied, now);
+    status::publish(ctx, model, before.as_ref(), &status).await?;
+    count(&ctx.metrics, &plan.step, valid.ingress.is_some());
     Ok((
         plan.phase(),
         Action::requeue(plan.next_visit(applied.is_obstructed(), ctx.resync)),
     ))
 }
 
+/// In a rollout, what was decided and on what numbers is written before the traffic moves: whoever goes on from there, after
+/// whatever happened, derives the same weights. Gives the status as it is then.
+async fn persist(
+    ctx: &Context,
+    model: &FraudModel,
+    valid: &ValidModel,
+    plan: &plan::Plan,
+    now: Timestamp,
+) -> Result<Option<FraudModelStatus>, Error> {
+    if valid.rollout.is_none() || !plan.step.moved {
+        return Ok(model.status.clone());
+    }
+    let decided = status::decided(model, valid, plan, now);
+    status::publish(ctx, model, model.status.as_ref(), &decided).await?;
+    Ok(Some(decided))
+}
+
+fn count(metrics: &Metrics, step: &Step, has_route: bool) {
+    if step.moved && has_route {
+        metrics.weight_changed();
+    }
+    for judgement in &step.judgements {
+        metrics.gate_judged(judgement.gate.name(), remember::gate(judgement).verdict.as_str());
+    }
+    if let Some(ended) = &step.ended {
+        metrics.rollout_ended(remember::outcome(ended).as_str());
+    }
+}
+
 async fn obstructed(ctx: &Context, model: &FraudModel, reason: Reason, message: &str) -> Result<(), Error> {
     let status = status::obstructed(model, reason, message, Timestamp::now());
-    Ok(status::publish(ctx, model, status).await?)
+    Ok(status::publish(ctx, model, model.status.as_ref(), &status).await?)
 }

@@ -235,13 +235,7 @@ async fn a_lost_status_is_found_again_in_the_objects() -> Result<()> {
     let first = bench.serving("card-fraud", "1").await?;
     bench.stop().await;
     bench.set_version("card-fraud", "2").await?;
-    let models = bench.api::<FraudModel>();
-    let mut lost = models.get("card-fraud").await?;
-    lost.status = None;
-    lost.metadata.managed_fields = None;
-    models
-        .replace_status("card-fraud", &PostParams::default(), &lost)
-        .await?;
+    bench.lose_status("card-fraud").await?;
     let bench = bench.restart().await?;
     bench.deployment("card-fraud", "2").await?;
     let status = bench.wait_status("card-fraud", |s| s.candidate.is_some()).await?;

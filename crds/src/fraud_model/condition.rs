@@ -55,6 +55,12 @@ words! {
         Starting,
         /// The wanted version has the traffic; the one before is kept for a moment.
         Retiring,
+        /// The wanted version has a share of the traffic and is judged.
+        Canary,
+        /// `spec.rollout.paused` keeps the wanted version where it is.
+        Paused,
+        /// A gate failed: the wanted version gets no traffic until its digest changes or a retry is asked for.
+        RolledBack,
         /// Nothing is under way.
         Idle,
         /// The scorer loaded and checked the model.

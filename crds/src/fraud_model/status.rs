@@ -5,6 +5,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{Candidate, HistoryEntry, RejectedVersion, RolloutEvidence};
+
 /// What the operator saw and decided.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -20,7 +22,26 @@ pub struct FraudModelStatus {
     pub stable: Option<ModelVersion>,
     /// The version that is to take over, while it is not there yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub candidate: Option<ModelVersion>,
+    pub candidate: Option<Candidate>,
+    /// The candidate's gates in one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub gates: Option<String>,
+    /// What was counted so far in the rollout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<RolloutEvidence>,
+    /// Versions that a rollout ended for, the latest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub rejected: Vec<RejectedVersion>,
+    /// The value of the annotation `fraudops.dev/retry` that was honoured: it counts once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub retried: Option<String>,
+    /// How the latest rollouts ended, the latest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub history: Vec<HistoryEntry>,
     /// Versions that have no traffic any more and are about to be removed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
@@ -86,22 +107,43 @@ pub enum Phase {
     Pending,
     /// The candidate is loaded and checked; it has no traffic.
     Verifying,
+    /// The candidate has a share of the traffic; its gates are judged.
+    Canary,
+    /// The candidate stays where it is because `spec.rollout.paused` says so.
+    Paused,
     /// The candidate has the traffic now; the version before it is kept until no request can reach it any more.
     Promoting,
+    /// The candidate has no traffic any more; its pods are kept until no request can reach them.
+    RollingBack,
+    /// A gate failed: the stable version has all the traffic, the wanted one is not tried again.
+    RolledBack,
     /// One version, with all the traffic.
     Stable,
 }
 
 impl Phase {
     /// All phases, for metrics.
-    pub const ALL: [Self; 4] = [Self::Pending, Self::Verifying, Self::Promoting, Self::Stable];
+    pub const ALL: [Self; 8] = [
+        Self::Pending,
+        Self::Verifying,
+        Self::Canary,
+        Self::Paused,
+        Self::Promoting,
+        Self::RollingBack,
+        Self::RolledBack,
+        Self::Stable,
+    ];
 
     /// The word in `status.phase`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "Pending",
             Self::Verifying => "Verifying",
+            Self::Canary => "Canary",
+            Self::Paused => "Paused",
             Self::Promoting => "Promoting",
+            Self::RollingBack => "RollingBack",
+            Self::RolledBack => "RolledBack",
             Self::Stable => "Stable",
         }
     }

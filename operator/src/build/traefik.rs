@@ -13,16 +13,19 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::meta;
 use crate::reconcile::validate::ValidModel;
 
-pub(super) fn build_service(model: &ValidModel, stable: &ModelVersion) -> TraefikService {
+pub(super) fn build_service(model: &ValidModel, versions: &[(&ModelVersion, u8)]) -> TraefikService {
+    // A version without weight is left out: an entry without endpoints would take the whole list down.
+    let routed = versions.iter().filter(|(_, weight)| *weight > 0);
     TraefikService {
         metadata: meta::shared(model, model.name.clone()),
         spec: TraefikServiceSpec {
             weighted: Weighted {
-                // A version without weight is left out: an entry without endpoints would take the whole list down.
-                services: vec![ServiceRef {
-                    weight: Some(100),
-                    ..version(model, &stable.hash)
-                }],
+                services: routed
+                    .map(|(routed, weight)| ServiceRef {
+                        weight: Some(u32::from(*weight)),
+                        ..version(model, &routed.hash)
+                    })
+                    .collect(),
             },
         },
     }

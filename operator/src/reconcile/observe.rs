@@ -15,9 +15,14 @@ use thiserror::Error;
 use super::{
     Context,
     observed::{Observed, children_of},
+    pods::{self, PodReading},
     validate::ValidModel,
 };
-use crate::build::Kind;
+use crate::{
+    build::{Kind, version_name},
+    metrics::Metrics,
+    metrics_source::Unread,
+};
 
 /// A read failed.
 #[derive(Debug, Error)]
@@ -69,7 +74,7 @@ pub async fn observe(
     let (lists, endpoints, pods, rival) = futures::try_join!(
         lists,
         endpoints(ctx, valid),
-        pods(ctx, valid),
+        list_pods(ctx, valid),
         rival(ctx, model, valid)
     )?;
     let mut observed = Observed {
@@ -95,10 +100,40 @@ pub async fn observe(
             }
         }
     }
+    let judged = judged_versions(model, valid, &observed);
     // Only where one version takes over from another does it matter which one is reached.
     let several = observed.existing_versions().len() > 1;
-    observed.pods = ctx.pods.reports(pods, several).await;
+    let (readings, reports) = futures::join!(
+        pods::readings(&ctx.numbers, &pods, &judged),
+        ctx.pods.reports(pods.clone(), several)
+    );
+    (observed.readings, observed.pods) = (readings, reports);
+    count(&ctx.metrics, &observed.readings);
     Ok(observed)
+}
+
+/// The versions whose numbers a decision needs: the stable one and the wanted one, while that may have traffic.
+fn judged_versions<'a>(model: &'a FraudModel, valid: &'a ValidModel, observed: &Observed) -> Vec<&'a str> {
+    let status = model.status.as_ref();
+    let Some(stable) = status.and_then(|status| status.stable.as_ref()) else {
+        return vec![];
+    };
+    let wanted = &valid.wanted.hash;
+    let serves = observed.serving(&version_name(&valid.name, wanted)) > 0;
+    if valid.rollout.is_none() || stable.hash == *wanted || !serves {
+        return vec![];
+    }
+    vec![&stable.hash, wanted]
+}
+
+fn count(metrics: &Metrics, readings: &[PodReading]) {
+    for reading in readings {
+        metrics.scraped(match reading.said {
+            Ok(_) => "read",
+            Err(Unread::NoAnswer(_) | Unread::Deadline) => "silent",
+            Err(Unread::Status(_) | Unread::Body | Unread::Malformed(_)) => "unusable",
+        });
+    }
 }
 
 async fn children(
@@ -142,7 +177,7 @@ async fn endpoints(ctx: &Context, valid: &ValidModel) -> Result<BTreeMap<String,
     Ok(serving)
 }
 
-async fn pods(ctx: &Context, valid: &ValidModel) -> Result<Vec<Pod>, ObserveError> {
+async fn list_pods(ctx: &Context, valid: &ValidModel) -> Result<Vec<Pod>, ObserveError> {
     let api = Api::<Pod>::namespaced(ctx.client.clone(), &valid.namespace);
     let pods = api
         .list(&ListParams::default().labels(&children_of(&valid.name)))

@@ -6,8 +6,11 @@ use fraudops_crds::{cert_manager::CertificateStatus, fraud_model::ModelVersion};
 use kube::{ResourceExt, core::DynamicObject};
 use serde_json::Value;
 
-use super::pods::PodReport;
-use crate::build::{DIGEST, Kind, MODEL_LABEL, URI, VERSION, VERSION_HASH, version_name};
+use super::pods::{PodReading, PodReport};
+use crate::{
+    build::{DIGEST, Kind, MODEL_LABEL, URI, VERSION, VERSION_HASH, version_name},
+    rollout::{Arm, Sample, Sight},
+};
 
 /// Everything that a visit read.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +25,8 @@ pub struct Observed {
     pub endpoints: BTreeMap<String, usize>,
     /// Pods of ours.
     pub pods: Vec<PodReport>,
+    /// What the pods of a rollout's two versions have counted.
+    pub readings: Vec<PodReading>,
     /// `namespace/name` of an older FraudModel with the same host and an overlapping path.
     pub rival: Option<String>,
 }
@@ -51,6 +56,11 @@ impl Observed {
 
     /// Hashes of the versions that the route names.
     pub fn routed_versions(&self, model: &str) -> BTreeSet<String> {
+        self.routed_in_order(model).into_iter().collect()
+    }
+
+    /// The same in the order of the route's list.
+    pub fn routed_in_order(&self, model: &str) -> Vec<String> {
         let prefix = format!("{model}-");
         let service = self.child(Kind::TraefikService, model);
         let entries = service
@@ -157,6 +167,48 @@ impl Observed {
             }
             Some(c) => CertificateState::NotReady(c.message.clone()),
             None => CertificateState::NotReady("cert-manager has not looked at it yet".into()),
+        }
+    }
+
+    /// What is seen of `candidate` for its steps, beside `stable`. Whether the route is in place is not told here.
+    pub fn sight(&self, model: &str, candidate: &str, stable: Option<&str>) -> Sight {
+        let arm = |reading: &PodReading| match reading.version.as_str() {
+            version if version == candidate => Some(Arm::Candidate),
+            version if Some(version) == stable => Some(Arm::Stable),
+            _ => None,
+        };
+        let ours = self
+            .readings
+            .iter()
+            .filter_map(|reading| Some((arm(reading)?, reading)));
+        let samples = ours.clone().filter_map(|(arm, reading)| {
+            let said = reading.said.as_ref().ok()?;
+            Some(Sample {
+                arm,
+                pod: reading.pod.clone(),
+                started: said.started,
+                counts: said.counts,
+            })
+        });
+        // A pod that is not ready has no traffic to tell of.
+        let needed: Vec<_> = ours.clone().filter(|(_, reading)| reading.ready).collect();
+        let silent: Vec<_> = needed
+            .iter()
+            .filter_map(|(_, reading)| Some((&reading.name, reading.said.as_ref().err()?)))
+            .collect();
+        let unread = silent.first().map(|(name, why)| {
+            format!(
+                "{} of {} pods could not be read ({name}: {why})",
+                silent.len(),
+                needed.len()
+            )
+        });
+        Sight {
+            ready: self.is_ready(model, candidate),
+            serving: self.serving(&version_name(model, candidate)) > 0,
+            routable: false,
+            samples: samples.collect(),
+            unread,
         }
     }
 

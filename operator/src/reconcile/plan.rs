@@ -4,18 +4,19 @@ use std::{collections::BTreeSet, time::Duration};
 
 use fraudops_crds::{
     FraudModel,
-    fraud_model::{ModelVersion, Phase},
+    fraud_model::{ModelVersion, Phase, RejectedVersion},
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::{
     observed::{CertificateState, Observed},
+    remember,
     validate::ValidModel,
 };
 use crate::{
     build::{self, Child, Kind, Served, VERSION_HASH, version_name},
-    rollout::{self, Evidence, Progress, Retiring, Stage, Step, Waits},
+    rollout::{self, Evidence, Progress, Retiring, Sight, Stage, Step, Waits},
 };
 
 /// Pause before a kind that is missing is looked for again, or a problem that others must solve.
@@ -36,6 +37,10 @@ pub struct Plan {
     pub desired: Vec<Child>,
     /// What keeps the route from being written.
     pub route_blocked: Option<RouteBlocked>,
+    /// Versions that were rejected before this visit, without one whose retry was asked for.
+    pub rejected: Vec<RejectedVersion>,
+    /// The retry that is honoured.
+    pub retried: Option<String>,
 }
 
 /// What keeps the route from being written.
@@ -58,7 +63,11 @@ impl Plan {
     pub fn phase(&self) -> Phase {
         match self.step.stage {
             Stage::Verifying => Phase::Verifying,
+            Stage::Canary => Phase::Canary,
+            Stage::Paused => Phase::Paused,
             Stage::Promoting => Phase::Promoting,
+            Stage::RollingBack => Phase::RollingBack,
+            Stage::RolledBack => Phase::RolledBack,
             Stage::Stable => Phase::Stable,
         }
     }
@@ -98,8 +107,16 @@ pub fn plan(
     now: Timestamp,
 ) -> Plan {
     let (progress, known) = recall(model, valid, observed);
+    let (rejected, retried) = remember::rejections(model);
+    let blocked = route_blocked(valid, observed, known.as_ref());
     let evidence = Evidence {
         wanted: valid.wanted.hash.clone(),
+        rejected: rejected.iter().any(|r| r.digest == valid.wanted.digest),
+        strategy: valid.rollout.clone(),
+        sight: Sight {
+            routable: blocked.is_none(),
+            ..observed.sight(&valid.name, &valid.wanted.hash, progress.stable.as_deref())
+        },
         ready: observed
             .existing_versions()
             .into_iter()
@@ -122,11 +139,16 @@ pub fn plan(
     };
     let (stable, candidate) = (named(&step.stable), named(&step.candidate));
     let route_blocked = route_blocked(valid, observed, stable.as_ref());
+    let versions: Vec<(&ModelVersion, u8)> = [stable.as_ref(), candidate.as_ref()]
+        .into_iter()
+        .flatten()
+        .map(|version| (version, step.weight_of(&version.hash)))
+        .collect();
     let desired = desired(
         valid,
         observed,
+        &versions,
         stable.as_ref(),
-        candidate.as_ref(),
         step.fallback.as_deref(),
         route_blocked.as_ref(),
     );
@@ -136,14 +158,19 @@ pub fn plan(
         candidate,
         desired,
         route_blocked,
+        rejected,
+        retried,
     }
 }
 
 /// What earlier visits decided: from `status`, or, where that was lost, from the route as it stands.
 fn recall(model: &FraudModel, valid: &ValidModel, observed: &Observed) -> (Progress, Option<ModelVersion>) {
     let status = model.status.clone().unwrap_or_default();
+    let canary = remember::canary(&status);
+    let giving_up = status.candidate.is_some() || status.phase == Some(Phase::RollingBack);
     let routed = || {
-        let routed = observed.routed_versions(&valid.name);
+        // The stable version is the first of the list.
+        let routed = observed.routed_in_order(&valid.name);
         routed
             .iter()
             .find_map(|hash| observed.described_version(&valid.name, hash))
@@ -161,6 +188,8 @@ fn recall(model: &FraudModel, valid: &ValidModel, observed: &Observed) -> (Progr
     (
         Progress {
             stable: stable.as_ref().map(|s| s.hash.clone()),
+            canary,
+            giving_up,
             retiring: retiring.collect(),
         },
         stable,
@@ -203,25 +232,25 @@ fn route_blocked(
     (!serving).then_some(RouteBlocked::NoEndpoints)
 }
 
+/// `versions`: all that are to run, the stable one first, with their shares of the traffic.
 fn desired(
     valid: &ValidModel,
     observed: &Observed,
+    versions: &[(&ModelVersion, u8)],
     stable: Option<&ModelVersion>,
-    candidate: Option<&ModelVersion>,
     fallback: Option<&str>,
     blocked: Option<&RouteBlocked>,
 ) -> Vec<Child> {
     let replicas_of_stable = stable.map_or(0, |s| observed.pods_of(&valid.name, &s.hash).1);
-    let versions: Vec<Served<'_>> = [stable, candidate]
-        .into_iter()
-        .flatten()
-        .map(|version| Served {
+    let served: Vec<Served<'_>> = versions
+        .iter()
+        .map(|(version, _)| Served {
             version,
             initial_replicas: initial_replicas(valid, observed, version, replicas_of_stable),
         })
         .collect();
     let pod_monitors = !observed.missing.contains(&Kind::PodMonitor);
-    let mut desired = build::workloads(valid, &versions, pod_monitors);
+    let mut desired = build::workloads(valid, &served, pod_monitors);
     desired.extend(stable.map(|stable| build::stable_service(valid, stable)));
     if !observed.missing.contains(&Kind::Certificate) && !matches!(blocked, Some(RouteBlocked::HostTaken(_)))
     {
@@ -230,7 +259,7 @@ fn desired(
     if let Some(stable) = stable {
         let live: BTreeSet<Kind> = observed.children.keys().map(|(kind, _)| *kind).collect();
         desired.extend(
-            build::route(valid, stable, fallback.unwrap_or(&stable.hash))
+            build::route(valid, versions, fallback.unwrap_or(&stable.hash))
                 .into_iter()
                 .filter(|child| match (blocked, child.kind) {
                     (None, _) => true,

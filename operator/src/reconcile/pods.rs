@@ -13,7 +13,10 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt;
 use serde::Deserialize;
 
-use crate::build::VERSION_HASH;
+use crate::{
+    build::VERSION_HASH,
+    metrics_source::{MetricsSource, Reading, Target, Unread},
+};
 
 /// Port of the scorer's probes and metrics.
 const ADMIN_PORT: u16 = 8010;
@@ -38,6 +41,53 @@ pub struct PodReport {
     pub requests: Option<u64>,
     /// What keeps it from being ready.
     pub problem: Option<Problem>,
+}
+
+/// A pod of one of the two versions of a rollout, and what it has counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodReading {
+    /// What identifies it: 16 digits of its UID.
+    pub pod: String,
+    /// Its name.
+    pub name: String,
+    /// Hash of the version that it serves.
+    pub version: String,
+    /// Whether it is ready.
+    pub ready: bool,
+    /// What it has counted, or why it does not say.
+    pub said: Result<Reading, Unread>,
+}
+
+/// Asks the running pods of `versions` what they have counted.
+pub async fn readings(source: &impl MetricsSource, pods: &[Pod], versions: &[&str]) -> Vec<PodReading> {
+    let running = pods.iter().filter_map(|pod| {
+        let version = pod.labels().get(VERSION_HASH)?;
+        let ours = versions.contains(&version.as_str());
+        let address = running_at(pod).filter(|_| ours)?;
+        let uid = pod
+            .uid()?
+            .chars()
+            .filter(char::is_ascii_hexdigit)
+            .take(16)
+            .collect();
+        let target = Target {
+            pod: uid,
+            version: version.clone(),
+            address,
+        };
+        Some((target, pod))
+    });
+    let (targets, pods): (Vec<Target>, Vec<&Pod>) = running.unzip();
+    let said = source.read(&targets).await;
+    let all = targets.into_iter().zip(pods).zip(said);
+    all.map(|((target, pod), said)| PodReading {
+        pod: target.pod,
+        name: pod.name_any(),
+        version: target.version,
+        ready: is_ready(pod) && pod.metadata.deletion_timestamp.is_none(),
+        said,
+    })
+    .collect()
 }
 
 /// Why a pod is not ready.

@@ -1,12 +1,11 @@
 //! What `status` says: a pure function of what was read, planned and done; then one patch, if it differs.
 
 mod claims;
+mod rollout;
 
 use fraudops_crds::{
     FraudModel, FraudModelStatus,
-    fraud_model::{
-        Condition, ConditionReason as Reason, ConditionType as Type, Phase, RetiringVersion, upsert,
-    },
+    fraud_model::{Condition, ConditionReason as Reason, ConditionType as Type, Phase, upsert},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -70,7 +69,7 @@ pub fn status_of(
     let taken = taken(applied);
     let route = route(valid, observed, plan, taken.as_ref());
     let verified = verified(valid, observed, plan);
-    let stalled = stalled(plan, &verified, taken.as_ref());
+    let stalled = stalled(valid, plan, &verified, taken.as_ref());
     let ready = ready(valid, plan, &route, &verified, taken, (ready_pods, wanted_pods));
 
     let mut conditions = Conditions::new(model, now);
@@ -86,28 +85,15 @@ pub fn status_of(
     }
     conditions.set(Type::Ready, ready);
     conditions.set(Type::Available, available(plan, ready_pods, wanted_pods));
-    conditions.set(Type::Progressing, progressing(plan));
+    conditions.set(Type::Progressing, progressing(valid, plan));
     conditions.set(Type::ModelVerified, verified);
     conditions.set(Type::CertificateReady, certificate(valid, observed, plan));
     conditions.set(Type::RouteReady, route);
     conditions.list.sort_by_key(|condition| order(&condition.type_));
 
-    FraudModelStatus {
+    let before = model.status.clone().unwrap_or_default();
+    let mut status = FraudModelStatus {
         observed_generation: model.metadata.generation,
-        phase: Some(plan.phase()),
-        stable: plan.stable.clone(),
-        candidate: plan.candidate.clone(),
-        retiring: plan
-            .step
-            .retiring
-            .iter()
-            .map(|(hash, entry)| RetiringVersion {
-                hash: hash.clone(),
-                since: Time(entry.since),
-                requests: entry.requests.and_then(|n| i64::try_from(n).ok()),
-                successor_requests: entry.heir.and_then(|n| i64::try_from(n).ok()),
-            })
-            .collect(),
         url: Some(build::url(valid)),
         replicas: i32::try_from(wanted_pods).unwrap_or(i32::MAX),
         selector: plan.stable.as_ref().map(|stable| {
@@ -119,7 +105,18 @@ pub fn status_of(
                 .join(",")
         }),
         conditions: conditions.list,
-    }
+        ..FraudModelStatus::default()
+    };
+    rollout::record(&mut status, &before, valid, plan, now);
+    status
+}
+
+/// The status with what `plan` decided, and nothing else changed.
+pub fn decided(model: &FraudModel, valid: &ValidModel, plan: &Plan, now: Timestamp) -> FraudModelStatus {
+    let before = model.status.clone().unwrap_or_default();
+    let mut status = before.clone();
+    rollout::record(&mut status, &before, valid, plan, now);
+    status
 }
 
 fn order(type_: &str) -> usize {
@@ -175,13 +172,17 @@ impl Conditions {
     }
 }
 
-/// Writes `status` if it differs, and tells what is new.
+/// Writes `status` if it differs from what was there `before`, and tells what is new.
 ///
 /// # Errors
 /// When the API server refuses it or can't be reached.
-pub async fn publish(ctx: &Context, model: &FraudModel, status: FraudModelStatus) -> Result<(), StatusError> {
-    let before = model.status.clone().unwrap_or_default();
-    if model.status.is_some() && before == status {
+pub async fn publish(
+    ctx: &Context,
+    model: &FraudModel,
+    before: Option<&FraudModelStatus>,
+    status: &FraudModelStatus,
+) -> Result<(), StatusError> {
+    if before == Some(status) {
         return Ok(());
     }
     let (name, namespace) = (model.name_any(), model.namespace().unwrap_or_default());
@@ -196,7 +197,8 @@ pub async fn publish(ctx: &Context, model: &FraudModel, status: FraudModelStatus
     api.patch_status(&name, &ours, &Patch::Apply(&body))
         .await
         .map_err(|source| StatusError { name, source })?;
-    ctx.events.tell(model, events::news(&before, &status)).await;
+    let before = before.cloned().unwrap_or_default();
+    ctx.events.tell(model, events::news(&before, status)).await;
     Ok(())
 }
 

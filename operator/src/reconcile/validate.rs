@@ -3,11 +3,15 @@
 //! The API server has already refused what the admission rules name; these checks guard what would be dangerous if a
 //! rule were missing there: names, and text that goes into a rule of Traefik's.
 
+mod rollout;
+
 use fraudops_crds::fraud_model::{Decision, FraudModel, Ingress, MAX_NAME, Model, ModelVersion, Scorer};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
+
+use crate::rollout::Strategy;
 
 /// Settings of the operator that shape the objects it makes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,6 +41,8 @@ pub struct ValidModel {
     pub image: String,
     /// Route.
     pub ingress: Option<Ingress>,
+    /// Steps for a new version; none: all at once.
+    pub rollout: Option<Strategy>,
     /// Registries without TLS.
     pub insecure_registries: Vec<String>,
 }
@@ -88,6 +94,10 @@ pub fn validate(model: &FraudModel, defaults: &Defaults) -> Result<ValidModel, I
             "replicas and autoscaling exclude each other: remove one",
         ));
     }
+    let rollout = spec
+        .rollout
+        .as_ref()
+        .map(|rollout| rollout::strategy(rollout, spec.ingress.is_some()));
     let image = spec
         .scorer
         .image
@@ -108,6 +118,7 @@ pub fn validate(model: &FraudModel, defaults: &Defaults) -> Result<ValidModel, I
         scorer: spec.scorer.clone(),
         image,
         ingress: spec.ingress.clone(),
+        rollout: rollout.transpose()?,
         insecure_registries: defaults.insecure_registries.clone(),
     })
 }

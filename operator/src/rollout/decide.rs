@@ -7,9 +7,16 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::retire::{self, Retiring, Waits};
+use super::{
+    canary::{Canary, Hold, Sight, Turn},
+    gate::Judgement,
+    retire::{self, Retiring, Waits},
+    strategy::Strategy,
+};
 
-/// Shortest pause between two looks at a version without traffic.
+/// How often a candidate with traffic is looked at.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// Shortest pause between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// What earlier visits decided: the part of `status` that the next decision builds on. Versions are named by their hash.
@@ -17,15 +24,25 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 pub struct Progress {
     /// The version that takes the traffic.
     pub stable: Option<String>,
+    /// The candidate of a rollout in steps.
+    pub canary: Option<Canary>,
+    /// Whether a candidate was there, or is on its way out.
+    pub giving_up: bool,
     /// Versions without traffic.
     pub retiring: BTreeMap<String, Retiring>,
 }
 
 /// What is true now.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Evidence {
     /// The version that the spec names.
     pub wanted: String,
+    /// Whether a rollout ended for the bytes of the wanted version, and no retry was asked for.
+    pub rejected: bool,
+    /// The steps that the spec asks for; without them a version takes over when it is ready.
+    pub strategy: Option<Strategy>,
+    /// What is seen of the wanted version, for its steps.
+    pub sight: Sight,
     /// Versions whose pods are all there, verified and behind their Service.
     pub ready: BTreeSet<String>,
     /// Versions that have objects in the cluster.
@@ -43,53 +60,98 @@ pub struct Evidence {
 pub enum Stage {
     /// The candidate is not ready.
     Verifying,
+    /// The candidate has a share of the traffic.
+    Canary,
+    /// The candidate stays where it is because the spec says so.
+    Paused,
     /// The wanted version has the traffic, versions before it are still there.
     Promoting,
+    /// The candidate has no traffic any more, its pods are still there.
+    RollingBack,
+    /// The wanted version was rejected.
+    RolledBack,
     /// One version.
     Stable,
 }
 
-/// What this visit decides.
+/// How the rollout of a version ended in this visit.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It is stable now.
+    Promoted,
+    /// It was rejected, and why.
+    RolledBack(String),
+    /// The spec went back to the stable version.
+    Aborted(String),
+    /// The spec named another version.
+    Superseded(String),
+}
+
+/// What this visit decides.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     /// Where the replacement stands.
     pub stage: Stage,
-    /// The version that is to have the traffic.
+    /// The version that is to have the traffic that the candidate has not.
     pub stable: Option<String>,
-    /// The version that is being started.
+    /// The version that is being started, or judged.
     pub candidate: Option<String>,
+    /// How far the candidate is in its steps.
+    pub canary: Option<Canary>,
+    /// What the gates say of it.
+    pub judgements: Vec<Judgement>,
+    /// Why its weight stays.
+    pub hold: Option<Hold>,
+    /// A rollout that ended in this visit.
+    pub ended: Option<Ended>,
     /// The version that answers where the proxy cannot use the list, because it has not heard of a Service in it yet.
     pub fallback: Option<String>,
     /// Versions that are kept although they have no traffic.
     pub retiring: BTreeMap<String, Retiring>,
     /// Versions whose objects go now.
     pub removed: BTreeSet<String>,
-    /// Whether the traffic moves in this visit.
-    pub promoted: bool,
+    /// Whether a share of the traffic moves in this visit.
+    pub moved: bool,
     /// When to look again although nothing changed.
     pub wait: Option<Duration>,
 }
 
-/// Decides one visit: promotes the wanted version when it is ready, and removes what nothing reaches any more.
+impl Step {
+    /// The share of the traffic, in percent, that a version is to have. The shares of all versions are 100 together.
+    pub fn weight_of(&self, version: &str) -> u8 {
+        let taken = self.canary.as_ref().map_or(0, |canary| canary.weight.min(100));
+        if self.stable.as_deref() == Some(version) {
+            100 - taken
+        } else if self.candidate.as_deref() == Some(version) {
+            taken
+        } else {
+            0
+        }
+    }
+}
+
+/// The part of a decision that says who has the traffic.
+struct Traffic {
+    stable: Option<String>,
+    candidate: Option<String>,
+    canary: Option<Canary>,
+    judgements: Vec<Judgement>,
+    hold: Option<Hold>,
+    ended: Option<Ended>,
+    wait: Option<Duration>,
+}
+
+/// Decides one visit: leads the wanted version through its steps, or promotes it when it is ready where there are none, and
+/// removes what nothing reaches any more.
 ///
 /// Not guaranteed: that a version is removed exactly then; it is removed by the first visit after it.
 pub fn next(progress: &Progress, evidence: &Evidence, waits: Waits, now: Timestamp) -> Step {
-    let wanted = &evidence.wanted;
-    let promoted = progress.stable.as_ref() != Some(wanted) && evidence.ready.contains(wanted);
-    let stable = if promoted {
-        Some(wanted.clone())
-    } else {
-        progress.stable.clone()
-    };
-    let candidate = (stable.as_ref() != Some(wanted)).then(|| wanted.clone());
-
-    let (mut retiring, mut removed) = (BTreeMap::new(), BTreeSet::new());
-    let mut wait: Option<Duration> = None;
-    let heir = stable
-        .as_ref()
-        .and_then(|stable| evidence.requests.get(stable).copied());
+    let traffic = traffic(progress, evidence, now);
+    let (mut retiring, mut removed, mut wait) = (BTreeMap::new(), BTreeSet::new(), traffic.wait);
+    let heir = traffic.stable.as_ref();
+    let heir = heir.and_then(|stable| evidence.requests.get(stable).copied());
     for version in &evidence.existing {
-        if Some(version) == stable.as_ref() || Some(version) == candidate.as_ref() {
+        if Some(version) == traffic.stable.as_ref() || Some(version) == traffic.candidate.as_ref() {
             continue;
         }
         let look = retire::Look {
@@ -111,241 +173,126 @@ pub fn next(progress: &Progress, evidence: &Evidence, waits: Waits, now: Timesta
         .fallback
         .as_ref()
         .filter(|version| retiring.contains_key(*version));
-    let stage = match (&candidate, retiring.is_empty()) {
-        (Some(_), _) => Stage::Verifying,
-        (None, false) => Stage::Promoting,
-        (None, true) => Stage::Stable,
-    };
     Step {
-        stage,
-        fallback: stable.as_ref().map(|stable| kept.unwrap_or(stable).clone()),
-        stable,
-        candidate,
+        stage: stage(progress, evidence, &traffic, &retiring),
+        moved: traffic.stable != progress.stable || share(&traffic.canary) != share(&progress.canary),
+        fallback: traffic
+            .stable
+            .as_ref()
+            .map(|stable| kept.unwrap_or(stable).clone()),
+        stable: traffic.stable,
+        candidate: traffic.candidate,
+        canary: traffic.canary,
+        judgements: traffic.judgements,
+        hold: traffic.hold,
+        ended: traffic.ended,
         retiring,
         removed,
-        promoted,
         wait,
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::{collection::btree_set, option, prelude::*, sample::select};
+fn share(canary: &Option<Canary>) -> Option<(&str, u8)> {
+    let canary = canary.as_ref().filter(|canary| canary.weight > 0)?;
+    Some((&canary.version, canary.weight))
+}
 
-    use super::*;
-
-    const DELAY: Duration = Duration::from_secs(5);
-    const WAITS: Waits = Waits {
-        removal: DELAY,
-        unsettled: Duration::ZERO,
+fn traffic(progress: &Progress, evidence: &Evidence, now: Timestamp) -> Traffic {
+    let wanted = &evidence.wanted;
+    let mut traffic = Traffic {
+        stable: progress.stable.clone(),
+        candidate: (progress.stable.as_ref() != Some(wanted) && !evidence.rejected).then(|| wanted.clone()),
+        canary: None,
+        judgements: vec![],
+        hold: None,
+        ended: abandoned(progress, evidence),
+        wait: None,
     };
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    match (&traffic.candidate, &evidence.strategy, &progress.stable) {
+        (None, _, _) => {}
+        (Some(_), Some(strategy), Some(_)) => step(&mut traffic, progress, evidence, strategy, now),
+        // Without steps, or with nothing to compare with: all at once.
+        (Some(_), None, _) | (Some(_), _, None) if evidence.ready.contains(wanted) => promote(&mut traffic),
+        (Some(_), _, _) => {}
     }
+    traffic
+}
 
-    fn set(names: &[&str]) -> BTreeSet<String> {
-        names.iter().map(ToString::to_string).collect()
-    }
-
-    fn evidence(wanted: &str, ready: &[&str], existing: &[&str], routed: &[&str]) -> Evidence {
-        Evidence {
-            wanted: wanted.into(),
-            ready: set(ready),
-            existing: set(existing),
-            routed: set(routed),
-            ..Evidence::default()
+fn step(
+    traffic: &mut Traffic,
+    progress: &Progress,
+    evidence: &Evidence,
+    strategy: &Strategy,
+    now: Timestamp,
+) {
+    let known = progress
+        .canary
+        .clone()
+        .filter(|canary| canary.version == evidence.wanted);
+    let mut canary = known.unwrap_or_else(|| Canary::new(evidence.wanted.clone(), now));
+    let (turn, judgements) = canary.advance(strategy, &evidence.sight, now);
+    traffic.judgements = judgements;
+    traffic.wait = Some(INTERVAL);
+    match turn {
+        Turn::Step => {}
+        Turn::Hold(hold) => {
+            if let Hold::Duration(left) = hold {
+                traffic.wait = Some(left.clamp(LOOK_AGAIN, INTERVAL));
+            }
+            traffic.hold = Some(hold);
+        }
+        Turn::Promote => return promote(traffic),
+        Turn::Reject(reason) => {
+            traffic.candidate = None;
+            traffic.ended = Some(Ended::RolledBack(reason));
+            return;
         }
     }
+    traffic.canary = Some(canary);
+}
 
-    fn since(second: i64) -> Retiring {
-        Retiring {
-            since: at(second),
-            requests: None,
-            heir: None,
-        }
+fn promote(traffic: &mut Traffic) {
+    traffic.stable = traffic.candidate.take();
+    traffic.ended = Some(Ended::Promoted);
+}
+
+/// What became of a rollout whose version the spec does not name any more.
+fn abandoned(progress: &Progress, evidence: &Evidence) -> Option<Ended> {
+    let canary = progress.canary.as_ref()?;
+    if canary.version == evidence.wanted || Some(&canary.version) == progress.stable.as_ref() {
+        return None;
     }
+    let at = format!("at {} % of the traffic", canary.weight);
+    Some(if progress.stable.as_ref() == Some(&evidence.wanted) {
+        Ended::Aborted(format!("the spec went back to the stable version, {at}"))
+    } else {
+        Ended::Superseded(format!("the spec named another version, {at}"))
+    })
+}
 
-    fn progress(stable: Option<&str>, retiring: &[(&str, i64)]) -> Progress {
-        Progress {
-            stable: stable.map(Into::into),
-            retiring: retiring.iter().map(|(v, s)| (v.to_string(), since(*s))).collect(),
-        }
-    }
-
-    /// (what is told, progress, evidence, now) -> (stage, stable, candidate, retiring, removed)
-    #[test]
-    fn every_transition_is_a_row_of_the_table() {
-        type Row<'a> = (
-            &'a str,
-            Progress,
-            Evidence,
-            i64,
-            (
-                Stage,
-                Option<&'a str>,
-                Option<&'a str>,
-                &'a [(&'a str, i64)],
-                &'a [&'a str],
-            ),
-        );
-        let rows: [Row; 10] = [
-            (
-                "nothing is there yet",
-                progress(None, &[]),
-                evidence("a", &[], &[], &[]),
-                0,
-                (Stage::Verifying, None, Some("a"), &[], &[]),
-            ),
-            (
-                "the first version is ready",
-                progress(None, &[]),
-                evidence("a", &["a"], &["a"], &[]),
-                0,
-                (Stage::Stable, Some("a"), None, &[], &[]),
-            ),
-            (
-                "stable and wanted are one",
-                progress(Some("a"), &[]),
-                evidence("a", &["a"], &["a"], &["a"]),
-                0,
-                (Stage::Stable, Some("a"), None, &[], &[]),
-            ),
-            (
-                "stable loses its pods and stays stable",
-                progress(Some("a"), &[]),
-                evidence("a", &[], &["a"], &["a"]),
-                0,
-                (Stage::Stable, Some("a"), None, &[], &[]),
-            ),
-            (
-                "a new version is not ready",
-                progress(Some("a"), &[]),
-                evidence("b", &["a"], &["a", "b"], &["a"]),
-                0,
-                (Stage::Verifying, Some("a"), Some("b"), &[], &[]),
-            ),
-            (
-                "a new version is ready",
-                progress(Some("a"), &[]),
-                evidence("b", &["a", "b"], &["a", "b"], &["a"]),
-                0,
-                (Stage::Promoting, Some("b"), None, &[("a", 0)], &[]),
-            ),
-            (
-                "the old version waits",
-                progress(Some("b"), &[("a", 0)]),
-                evidence("b", &["b"], &["a", "b"], &["b"]),
-                4,
-                (Stage::Promoting, Some("b"), None, &[("a", 0)], &[]),
-            ),
-            (
-                "the old version goes",
-                progress(Some("b"), &[("a", 0)]),
-                evidence("b", &["b"], &["a", "b"], &["b"]),
-                5,
-                (Stage::Stable, Some("b"), None, &[], &["a"]),
-            ),
-            (
-                "the route did not let go yet: the wait begins anew",
-                progress(Some("b"), &[("a", 0)]),
-                evidence("b", &["b"], &["a", "b"], &["a"]),
-                9,
-                (Stage::Promoting, Some("b"), None, &[("a", 9)], &[]),
-            ),
-            (
-                "back to a version that is still there",
-                progress(Some("b"), &[("a", 0)]),
-                evidence("a", &["a", "b"], &["a", "b"], &["b"]),
-                3,
-                (Stage::Promoting, Some("a"), None, &[("b", 3)], &[]),
-            ),
-        ];
-        for (told, progress, evidence, now, (stage, stable, candidate, retiring, removed)) in rows {
-            let step = next(&progress, &evidence, WAITS, at(now));
-            assert_eq!(step.stage, stage, "{told}");
-            assert_eq!(step.stable.as_deref(), stable, "{told}");
-            assert_eq!(step.candidate.as_deref(), candidate, "{told}");
-            let expected: BTreeMap<_, _> = retiring.iter().map(|(v, s)| (v.to_string(), since(*s))).collect();
-            assert_eq!(step.retiring, expected, "{told}");
-            assert_eq!(step.removed, set(removed), "{told}");
-        }
-    }
-
-    #[test]
-    fn a_superseded_candidate_is_removed_after_the_delay() {
-        let first = next(
-            &progress(Some("a"), &[]),
-            &evidence("c", &["a"], &["a", "b", "c"], &["a"]),
-            WAITS,
-            at(0),
-        );
-        assert_eq!(first.retiring, progress(None, &[("b", 0)]).retiring);
-        assert_eq!(first.wait, Some(DELAY));
-        let later = Progress {
-            stable: first.stable,
-            retiring: first.retiring,
-        };
-        let second = next(
-            &later,
-            &evidence("c", &["a"], &["a", "b", "c"], &["a"]),
-            WAITS,
-            at(6),
-        );
-        assert_eq!(second.removed, set(&["b"]));
-    }
-
-    #[test]
-    fn the_route_falls_back_to_the_version_before_until_that_is_removed() {
-        let promoting = Evidence {
-            fallback: Some("a".into()),
-            ..evidence("b", &["a", "b"], &["a", "b"], &["a"])
-        };
-        let step = next(&progress(Some("a"), &[]), &promoting, WAITS, at(0));
-        assert_eq!(step.stable.as_deref(), Some("b"));
-        assert_eq!(step.fallback.as_deref(), Some("a"));
-        let due = Evidence {
-            fallback: Some("a".into()),
-            ..evidence("b", &["a", "b"], &["a", "b"], &["b"])
-        };
-        let step = next(&progress(Some("b"), &[("a", 0)]), &due, WAITS, at(5));
-        assert_eq!(step.removed, set(&["a"]));
-        assert_eq!(step.fallback.as_deref(), Some("b"));
-    }
-
-    fn versions() -> impl Strategy<Value = BTreeSet<String>> {
-        btree_set(select(vec!["a", "b", "c", "d"]).prop_map(String::from), 0..4)
-    }
-
-    proptest! {
-        #[test]
-        fn no_version_with_traffic_is_ever_removed(
-            stable in option::of(select(vec!["a", "b", "c", "d"]).prop_map(String::from)),
-            wanted in select(vec!["a", "b", "c", "d"]).prop_map(String::from),
-            ready in versions(), existing in versions(), routed in versions(),
-            begin in 0_i64..100, now in 0_i64..100, fallback in option::of(select(vec!["a", "b", "c", "d"]).prop_map(String::from)),
-        ) {
-            let progress = Progress {
-                stable: stable.clone(),
-                retiring: existing.iter().map(|v| (v.clone(), super::tests::since(begin))).collect(),
-            };
-            let evidence = Evidence { wanted: wanted.clone(), ready: ready.clone(), existing: existing.clone(), routed: routed.clone(), fallback, ..Evidence::default() };
-            let step = next(&progress, &evidence, WAITS, at(now));
-            prop_assert!(step.removed.is_disjoint(&routed));
-            prop_assert!(step.fallback.as_ref().is_none_or(|f| !step.removed.contains(f)));
-            prop_assert!(step.fallback.is_some() == step.stable.is_some());
-            prop_assert!(step.stable.as_ref().is_none_or(|s| !step.removed.contains(s)));
-            prop_assert!(step.candidate.as_ref().is_none_or(|c| !step.removed.contains(c)));
-            prop_assert!(step.stable == stable || (step.stable == Some(wanted.clone()) && ready.contains(&wanted)),
-                "traffic moves only to the wanted version, and only when it is ready");
-            prop_assert!(step.stable.is_some() || stable.is_none(), "a stable version is never lost");
-            for version in &existing {
-                let places = usize::from(step.stable.as_ref() == Some(version))
-                    + usize::from(step.candidate.as_ref() == Some(version))
-                    + usize::from(step.retiring.contains_key(version))
-                    + usize::from(step.removed.contains(version));
-                prop_assert_eq!(places, 1, "{} is in exactly one place", version);
+fn stage(
+    progress: &Progress,
+    evidence: &Evidence,
+    traffic: &Traffic,
+    retiring: &BTreeMap<String, Retiring>,
+) -> Stage {
+    let rejected = evidence.rejected || matches!(traffic.ended, Some(Ended::RolledBack(_)));
+    let weight = traffic.canary.as_ref().map_or(0, |canary| canary.weight);
+    match &traffic.candidate {
+        Some(_) if traffic.hold == Some(Hold::Paused) => Stage::Paused,
+        Some(_) if weight > 0 => Stage::Canary,
+        Some(_) => Stage::Verifying,
+        None if rejected && traffic.stable.as_ref() != Some(&evidence.wanted) => {
+            match retiring.contains_key(&evidence.wanted) {
+                true => Stage::RollingBack,
+                false => Stage::RolledBack,
             }
         }
+        None if retiring.is_empty() => Stage::Stable,
+        None if progress.giving_up && traffic.ended != Some(Ended::Promoted) => Stage::RollingBack,
+        None => Stage::Promoting,
     }
 }
+
+#[cfg(test)]
+mod tests;

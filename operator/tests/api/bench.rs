@@ -226,6 +226,16 @@ impl Bench {
             .await
     }
 
+    /// Takes the status of a model away, as a restore from a backup would.
+    pub async fn lose_status(&self, name: &str) -> Result<()> {
+        let models = self.api::<FraudModel>();
+        let mut lost = models.get(name).await?;
+        lost.status = None;
+        lost.metadata.managed_fields = None;
+        models.replace_status(name, &PostParams::default(), &lost).await?;
+        Ok(())
+    }
+
     /// Makes the operator look at once.
     pub async fn poke(&self, name: &str) -> Result<FraudModel> {
         let mark = format!("{:?}", Instant::now());

@@ -1,6 +1,6 @@
 //! What each condition claims, and the words for it. docs/operations.md explains every reason.
 
-use fraudops_crds::fraud_model::ConditionReason as Reason;
+use fraudops_crds::fraud_model::{ConditionReason as Reason, RETRY};
 
 use crate::{
     build,
@@ -10,6 +10,7 @@ use crate::{
         plan::{Plan, RouteBlocked},
         validate::ValidModel,
     },
+    rollout::{Ended, Hold, Stage},
 };
 
 /// A condition before it has a time: status, reason and message.
@@ -33,6 +34,9 @@ pub(super) fn ready(
 ) -> Claim {
     if let Some(taken) = taken {
         return taken;
+    }
+    if let Some(claim) = judged(valid, plan) {
+        return claim;
     }
     if plan.candidate.is_some() {
         let serving = match &plan.stable {
@@ -84,7 +88,12 @@ pub(super) fn available(plan: &Plan, ready_pods: i64, wanted_pods: i64) -> Claim
     }
 }
 
-pub(super) fn progressing(plan: &Plan) -> Claim {
+pub(super) fn progressing(valid: &ValidModel, plan: &Plan) -> Claim {
+    match (judged(valid, plan), plan.step.stage) {
+        (Some(Claim(_, reason, message)), Stage::RolledBack) => return Claim("False", reason, message),
+        (Some(Claim(_, reason, message)), _) => return Claim("True", reason, message),
+        (None, _) => {}
+    }
     match (&plan.candidate, plan.step.retiring.is_empty()) {
         (Some(candidate), _) => claim(
             true,
@@ -97,6 +106,54 @@ pub(super) fn progressing(plan: &Plan) -> Claim {
             "the version before is kept until no request can reach it",
         ),
         (None, true) => claim(false, Reason::Idle, "nothing is under way"),
+    }
+}
+
+/// What is said of a version that has a share of the traffic, had one, or is kept from it by the spec.
+fn judged(valid: &ValidModel, plan: &Plan) -> Option<Claim> {
+    let wanted = &valid.wanted.version;
+    let stable = plan.stable.as_ref().map_or("nothing", |stable| &stable.version);
+    if plan.is_rejected(valid) {
+        let known = plan.rejected.iter().find(|r| r.digest == valid.wanted.digest);
+        let why = match &plan.step.ended {
+            Some(Ended::RolledBack(why)) => why,
+            _ => &known?.reason,
+        };
+        let message = format!(
+            "{wanted} gets no traffic, {stable} has it all: {why}. Name another version, or set the annotation {RETRY} to {}",
+            valid.wanted.digest
+        );
+        return Some(claim(false, Reason::RolledBack, message));
+    }
+    let reason = match plan.step.stage {
+        Stage::Canary => Reason::Canary,
+        Stage::Paused => Reason::Paused,
+        Stage::Verifying | Stage::Promoting | Stage::RollingBack | Stage::RolledBack | Stage::Stable => {
+            return None;
+        }
+    };
+    let (canary, steps) = (plan.step.canary.as_ref()?, &valid.rollout.as_ref()?.steps);
+    let at = match canary.weight {
+        0 => "without traffic".into(),
+        weight => format!("at {weight} %, step {} of {}", canary.step + 1, steps.len()),
+    };
+    let why = plan.step.hold.as_ref().map_or("the step just began".into(), held);
+    let mut message = format!("{wanted} {at}, {stable} keeps serving; {why}");
+    if !plan.step.judgements.is_empty() {
+        message = format!("{message}; {}", super::rollout::numbers(plan));
+    }
+    Some(claim(false, reason, message))
+}
+
+fn held(hold: &Hold) -> String {
+    match hold {
+        Hold::Starting => "its pods are being started".into(),
+        Hold::Route => "it waits for the route".into(),
+        Hold::Paused => "spec.rollout.paused keeps it there".into(),
+        Hold::Duration(_) => "the step has not taken its minDuration yet".into(),
+        Hold::Gates => "it waits for its gates".into(),
+        Hold::NotReady => "some of its pods are not ready".into(),
+        Hold::Lost => "it lost all its serving pods and begins again".into(),
     }
 }
 
@@ -219,11 +276,21 @@ pub(super) fn taken(applied: &Applied) -> Option<Claim> {
 }
 
 /// What does not pass without somebody's help.
-pub(super) fn stalled(plan: &Plan, verified: &Claim, taken: Option<&Claim>) -> Option<Claim> {
+pub(super) fn stalled(
+    valid: &ValidModel,
+    plan: &Plan,
+    verified: &Claim,
+    taken: Option<&Claim>,
+) -> Option<Claim> {
     if let Some(Claim(status, reason, message)) = taken {
         return Some(Claim(status, reason.clone(), message.clone()));
     }
     let starting = [Reason::Starting.as_str(), Reason::PodsPending.as_str()].contains(&verified.1.as_str());
+    if plan.step.stage == Stage::RolledBack
+        && let Some(Claim(_, reason, message)) = judged(valid, plan)
+    {
+        return Some(Claim("True", reason, message));
+    }
     if plan.candidate.is_some() && verified.0 == "False" && !starting {
         return Some(Claim("True", verified.1.clone(), verified.2.clone()));
     }
