@@ -1,6 +1,7 @@
 //! A constant open-loop load: a request is due at its time, whether or not earlier ones were answered.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -23,6 +24,8 @@ const LONGEST: Duration = Duration::from_secs(360);
 struct Sample {
     latency: Duration,
     outcome: Result<String, String>,
+    /// The model failed on it, and `onModelError` decided.
+    fallback: bool,
 }
 
 /// A running load; ends with [`Load::stop`], or by itself after six minutes.
@@ -41,6 +44,10 @@ pub struct Report {
     pub failures: Vec<String>,
     /// The versions that answered, in the order in which each was first and last seen.
     pub versions: Vec<String>,
+    /// Answers that `onModelError` gave because the model failed, by version.
+    pub fallbacks: BTreeMap<String, usize>,
+    /// Answers by version.
+    pub answers: BTreeMap<String, usize>,
     /// 99th percentile of the latency.
     pub p99: Duration,
     /// The slowest request.
@@ -50,9 +57,14 @@ pub struct Report {
 impl Load {
     /// Sends `transaction` `rate` times a second.
     pub fn start(caller: Caller, transaction: Vec<u8>, rate: u32) -> Self {
+        Self::of_many(caller, vec![transaction], rate)
+    }
+
+    /// Sends `transactions` in turn, `rate` a second.
+    pub fn of_many(caller: Caller, transactions: Vec<Vec<u8>>, rate: u32) -> Self {
         let (stop, stopped) = watch::channel(false);
         let samples = Arc::new(Mutex::new(Vec::new()));
-        let task = tokio::spawn(drive(caller, transaction, rate, stopped, samples.clone()));
+        let task = tokio::spawn(drive(caller, transactions, rate, stopped, samples.clone()));
         Self { stop, task, samples }
     }
 
@@ -75,7 +87,7 @@ impl Load {
 
 async fn drive(
     caller: Caller,
-    transaction: Vec<u8>,
+    transactions: Vec<Vec<u8>>,
     rate: u32,
     mut stopped: watch::Receiver<bool>,
     samples: Arc<Mutex<Vec<Sample>>>,
@@ -85,6 +97,7 @@ async fn drive(
     let mut due = interval(Duration::from_secs(1) / rate);
     due.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut requests = JoinSet::new();
+    let mut transactions = transactions.iter().cycle();
     while !*stopped.borrow() && Instant::now() < end {
         tokio::select! {
             _ = due.tick() => {}
@@ -96,10 +109,12 @@ async fn drive(
             lock(&samples).push(Sample {
                 latency: Duration::ZERO,
                 outcome,
+                fallback: false,
             });
             continue;
         };
-        let (caller, transaction, samples) = (caller.clone(), transaction.clone(), samples.clone());
+        let transaction = transactions.next().cloned().unwrap_or_default();
+        let (caller, samples) = (caller.clone(), samples.clone());
         requests.spawn(async move {
             let sample = ask(&caller, &transaction).await;
             lock(&samples).push(sample);
@@ -112,16 +127,21 @@ async fn drive(
 
 async fn ask(caller: &Caller, transaction: &[u8]) -> Sample {
     let start = Instant::now();
+    let mut fallback = false;
     let outcome = match caller.predict(transaction).await {
         Err(error) => Err(format!("{error:#}")),
         Ok(answer) => match answer.body["model_version"].as_str() {
-            Some(version) if answer.status == 200 => Ok(version.to_owned()),
+            Some(version) if answer.status == 200 => {
+                fallback = answer.body["model_error"] == true;
+                Ok(version.to_owned())
+            }
             _ => Err(format!("HTTP {} {}", answer.status, answer.body)),
         },
     };
     Sample {
         latency: start.elapsed(),
         outcome,
+        fallback,
     }
 }
 
@@ -132,6 +152,18 @@ fn report(samples: &[Sample]) -> Report {
         .iter()
         .filter_map(|s| s.outcome.as_ref().ok().cloned())
         .collect();
+    let count = |keep: fn(&Sample) -> bool| {
+        let mut counts = BTreeMap::new();
+        for version in samples
+            .iter()
+            .filter(|s| keep(s))
+            .filter_map(|s| s.outcome.as_ref().ok())
+        {
+            *counts.entry(version.clone()).or_default() += 1;
+        }
+        counts
+    };
+    let (answers, fallbacks) = (count(|_| true), count(|sample| sample.fallback));
     versions.dedup();
     Report {
         requests: samples.len(),
@@ -140,6 +172,8 @@ fn report(samples: &[Sample]) -> Report {
             .filter_map(|s| s.outcome.as_ref().err().cloned())
             .collect(),
         versions,
+        fallbacks,
+        answers,
         p99: latencies
             .get(latencies.len() * 99 / 100)
             .copied()
@@ -160,6 +194,7 @@ mod tests {
         Sample {
             latency: Duration::from_millis(millis),
             outcome: outcome.map(str::to_owned).map_err(str::to_owned),
+            fallback: millis == 3,
         }
     }
 
@@ -177,6 +212,11 @@ mod tests {
             (4, vec!["HTTP 404".to_owned()])
         );
         assert_eq!(report.versions, ["v1", "v2"]);
+        assert_eq!(report.fallbacks, [("v2".to_owned(), 1)].into());
+        assert_eq!(
+            report.answers,
+            [("v1".to_owned(), 2), ("v2".to_owned(), 1)].into()
+        );
         assert_eq!(
             (report.p99, report.slowest),
             (Duration::from_millis(9), Duration::from_millis(9))

@@ -104,6 +104,19 @@ impl Stage {
         self.push(&lying, "wrong-golden")
     }
 
+    /// The second quickstart model, changed so that it passes every check and then `errs` or is `slow`.
+    pub fn misbehaving_model(&self, how: &str) -> Result<ModelFile> {
+        let honest = self.path("examples/quickstart/model/card-fraud-2026.11.2.onnx");
+        let changed = self.path(&format!("target/testcluster/e2e/{how}.onnx"));
+        let mut script = Command::new(self.fact("PYTHON")?);
+        script
+            .arg(self.path("tests/e2e/misbehaving.py"))
+            .arg(how)
+            .args([&honest, &changed]);
+        run(script)?;
+        self.push(&changed, how)
+    }
+
     /// Pushes a model into the cluster's registry, as a user does.
     fn push(&self, path: &Path, version: &str) -> Result<ModelFile> {
         let reference = format!("{}/fraud/card:{version}", self.fact("REGISTRY")?);
