@@ -76,12 +76,12 @@ struct Counts {
 impl Collect for Counts {
     fn collect(&self, out: &mut Exposition) {
         out.counter(
-            "fraudops_scorer_decision_log_lines",
+            "fraud_decision_log_lines",
             "Lines of the decision log that were written.",
         )
         .sample(&[], self.written.load(Relaxed));
         let help = "Lines of the decision log that were lost, by why.";
-        out.counter("fraudops_scorer_decision_log_dropped", help)
+        out.counter("fraud_decision_log_dropped", help)
             .sample(&[("reason", "buffer_full")], self.buffer_full.load(Relaxed))
             .sample(&[("reason", "write_failed")], self.write_failed.load(Relaxed));
     }

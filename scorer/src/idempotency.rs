@@ -35,7 +35,7 @@ use self::redis::Agreed;
 /// How long an answer is kept unless somebody says otherwise.
 pub const TTL: Duration = Duration::from_secs(24 * 3600);
 
-/// What became of a request: label `outcome` of `fraudops_scorer_idempotency_total`. Each request has exactly one.
+/// What became of a request: label `outcome` of `fraud_idempotency_total`. Each request has exactly one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Answered for the first time.

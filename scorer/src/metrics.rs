@@ -26,7 +26,7 @@ pub use exposition::{Buckets, Collect, Counter, Exposition, Format, Gauge, Histo
 pub use histogram::{DURATION_BOUNDS, Histogram, SCORE_BOUNDS, Totals as HistogramTotals};
 pub use shard::{RequestError, Shard};
 
-/// What is known about the served model: its version goes on every series, the rest into `fraudops_scorer_model_info`.
+/// What is known about the served model: its version goes on every series, the rest into `fraud_model_info`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelLabels {
     /// Version as the manifest says it.
@@ -120,11 +120,7 @@ impl Metrics {
         let mut out = Exposition::new(format, started);
         process::collect(&mut out, started);
         let help = "Version of this program.";
-        out.info(
-            "fraudops_scorer_build",
-            help,
-            &[("version", env!("CARGO_PKG_VERSION"))],
-        );
+        out.info("fraud_build", help, &[("version", env!("CARGO_PKG_VERSION"))]);
         self.expose_shards(&mut out, ready);
         for other in &*self.others.read().unwrap_or_else(PoisonError::into_inner) {
             other.collect(&mut out);

@@ -107,28 +107,24 @@ fn both_formats_say_the_same_to_prometheus_own_parsers() {
     let open = parsed(&metrics.expose(Format::OpenMetrics, true), "openmetrics");
     for families in [&text, &open] {
         for (family, series, expected) in [
+            ("fraud_predictions", "fraud_predictions_total decision=block", 6.0),
             (
-                "fraudops_scorer_predictions",
-                "fraudops_scorer_predictions_total decision=block",
-                6.0,
-            ),
-            (
-                "fraudops_scorer_decisions",
-                "fraudops_scorer_decisions_total decision=review source=fallback",
+                "fraud_decisions",
+                "fraud_decisions_total decision=review source=fallback",
                 0.0,
             ),
             (
-                "fraudops_scorer_prediction_duration_seconds",
-                "fraudops_scorer_prediction_duration_seconds_bucket le=0.025",
+                "fraud_prediction_duration_seconds",
+                "fraud_prediction_duration_seconds_bucket le=0.025",
                 6.0,
             ),
-            ("fraudops_scorer_score", "fraudops_scorer_score_count", 2.0),
+            ("fraud_score", "fraud_score_count", 2.0),
             (
-                "fraudops_scorer_imputed_features",
-                "fraudops_scorer_imputed_features_total feature=a \"feature\"\\\n kind=median",
+                "fraud_imputed_features",
+                "fraud_imputed_features_total feature=a \"feature\"\\\n kind=median",
                 2.0,
             ),
-            ("fraudops_scorer_ready", "fraudops_scorer_ready", 1.0),
+            ("fraud_ready", "fraud_ready", 1.0),
         ] {
             assert_eq!(value(families, family, series), expected, "{series}");
         }
@@ -139,22 +135,19 @@ fn both_formats_say_the_same_to_prometheus_own_parsers() {
                 "process_start_time_seconds"
             ) > 1.5e9
         );
-        assert_eq!(families["fraudops_scorer_decisions"]["type"], "counter");
-        assert_eq!(families["fraudops_scorer_score"]["type"], "histogram");
+        assert_eq!(families["fraud_decisions"]["type"], "counter");
+        assert_eq!(families["fraud_score"]["type"], "histogram");
         assert_eq!(
-            families["fraudops_scorer_exposures"]["constant"],
+            families["fraud_exposures"]["constant"],
             json!({"model": "card \"fraud\" \\ größer\n", "version": "2026.11.1"})
         );
     }
-    assert_eq!(
-        open["fraudops_scorer_prediction_duration_seconds"]["unit"],
-        "seconds"
-    );
+    assert_eq!(open["fraud_prediction_duration_seconds"]["unit"], "seconds");
     assert_eq!(open["process_resident_memory_bytes"]["unit"], "bytes");
-    assert_eq!(open["fraudops_scorer_build"]["type"], "info");
-    let exemplars = &open["fraudops_scorer_prediction_duration_seconds"]["exemplars"];
+    assert_eq!(open["fraud_build"]["type"], "info");
+    let exemplars = &open["fraud_prediction_duration_seconds"]["exemplars"];
     assert_eq!(
-        exemplars["fraudops_scorer_prediction_duration_seconds_bucket le=0.005"],
+        exemplars["fraud_prediction_duration_seconds_bucket le=0.005"],
         json!({"trace_id": "ab".repeat(16)})
     );
     // A series keeps its identity when the format changes; OpenMetrics adds the times of creation.

@@ -10,8 +10,8 @@ use thiserror::Error;
 use super::Reading;
 use crate::rollout::Counts;
 
-/// Names of the scorer's families begin with one of these; the first that a page has is taken.
-const PREFIXES: [&str; 2] = ["fraudops_scorer_", "fraud_"];
+/// Names of the scorer's families begin with this.
+const PREFIX: &str = "fraud_";
 /// Start of the process, in seconds of Unix time.
 const START: &str = "process_start_time_seconds";
 /// The bound, in seconds, above which an answer is slow.
@@ -19,7 +19,7 @@ const SLOW: f64 = 0.025;
 /// Kinds of request errors that are answered with a 5xx.
 const SERVER_ERRORS: [&str; 2] = ["not_ready", "overloaded"];
 /// Kinds of request errors by which the model's schema refuses a request.
-const REFUSALS: [&str; 2] = ["invalid_json", "invalid_request"];
+const REFUSALS: [&str; 3] = ["invalid_json", "invalid_request", "card_number"];
 
 /// Why a page can't be taken for a scorer's.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -44,11 +44,10 @@ pub fn read(page: &str) -> Result<Reading, Malformed> {
             sums.take(line).ok_or(Malformed::Line(number + 1))?;
         }
     }
-    let prefix = PREFIXES
-        .into_iter()
-        .find(|prefix| sums.has(prefix, "prediction_duration_seconds_count"))
-        .ok_or(Malformed::Missing("fraudops_scorer_prediction_duration_seconds"))?;
-    sums.reading(prefix)
+    if !sums.has(PREFIX, "prediction_duration_seconds_count") {
+        return Err(Malformed::Missing("fraud_prediction_duration_seconds"));
+    }
+    sums.reading(PREFIX)
 }
 
 /// The values of the families that are needed, added up over all labels but one.
@@ -70,10 +69,7 @@ impl Sums {
             self.started = Some(self.started.map_or(start, |other| other.max(start)));
             return Some(());
         }
-        let label = PREFIXES
-            .iter()
-            .find_map(|prefix| name.strip_prefix(prefix))
-            .and_then(wanted);
+        let label = name.strip_prefix(PREFIX).and_then(wanted);
         let Some(label) = label else { return Some(()) };
         let (key, value) = labels(rest, label)?;
         let value = number(value)?;
@@ -104,9 +100,9 @@ impl Sums {
         let is_slow_bound = |le: &str| le.parse() == Ok(SLOW);
         let buckets = "prediction_duration_seconds_bucket";
         for (family, needed) in [
-            ("model_errors_total", "fraudops_scorer_model_errors_total"),
-            ("panics_total", "fraudops_scorer_panics_total"),
-            ("request_errors_total", "fraudops_scorer_request_errors_total"),
+            ("model_errors_total", "fraud_model_errors_total"),
+            ("panics_total", "fraud_panics_total"),
+            ("request_errors_total", "fraud_request_errors_total"),
         ] {
             if !self.has(prefix, family) {
                 return Err(Malformed::Missing(needed));
@@ -206,22 +202,22 @@ mod tests {
 
     use super::*;
 
-    const PAGE: &str = r#"# HELP fraudops_scorer_predictions_total Answers by decision.
-# TYPE fraudops_scorer_predictions_total counter
-fraudops_scorer_predictions_total{model="a",version="1",decision="approve"} 90
-fraudops_scorer_exposures_total{model="a",version="1"} 97
-fraudops_scorer_request_errors_total{model="a",version="1",kind="invalid_json"} 2
-fraudops_scorer_request_errors_total{model="a",version="1",kind="invalid_request"} 3
-fraudops_scorer_request_errors_total{model="a",version="1",kind="too_large"} 100
-fraudops_scorer_request_errors_total{model="a",version="1",kind="not_ready"} 1
-fraudops_scorer_model_errors_total{model="a",version="1",kind="engine"} 4
-fraudops_scorer_model_errors_total{model="a",version="1",kind="deadline"} 5
-fraudops_scorer_panics_total{model="a",version="1"} 1
-fraudops_scorer_prediction_duration_seconds_bucket{model="a",version="1",le="0.01"} 80
-fraudops_scorer_prediction_duration_seconds_bucket{model="a",version="1",le="0.025"} 91 # {trace_id="x"} 0.02 1.0
-fraudops_scorer_prediction_duration_seconds_bucket{model="a",version="1",le="+Inf"} 100
-fraudops_scorer_prediction_duration_seconds_sum{model="a",version="1"} 0.8
-fraudops_scorer_prediction_duration_seconds_count{model="a",version="1"} 100
+    const PAGE: &str = r#"# HELP fraud_predictions_total Answers by decision.
+# TYPE fraud_predictions_total counter
+fraud_predictions_total{model="a",version="1",decision="approve"} 90
+fraud_exposures_total{model="a",version="1"} 97
+fraud_request_errors_total{model="a",version="1",kind="invalid_json"} 2
+fraud_request_errors_total{model="a",version="1",kind="invalid_request"} 3
+fraud_request_errors_total{model="a",version="1",kind="too_large"} 100
+fraud_request_errors_total{model="a",version="1",kind="not_ready"} 1
+fraud_model_errors_total{model="a",version="1",kind="engine"} 4
+fraud_model_errors_total{model="a",version="1",kind="deadline"} 5
+fraud_panics_total{model="a",version="1"} 1
+fraud_prediction_duration_seconds_bucket{model="a",version="1",le="0.01"} 80
+fraud_prediction_duration_seconds_bucket{model="a",version="1",le="0.025"} 91 # {trace_id="x"} 0.02 1.0
+fraud_prediction_duration_seconds_bucket{model="a",version="1",le="+Inf"} 100
+fraud_prediction_duration_seconds_sum{model="a",version="1"} 0.8
+fraud_prediction_duration_seconds_count{model="a",version="1"} 100
 process_start_time_seconds 1800000000.25
 "#;
 
@@ -240,24 +236,6 @@ process_start_time_seconds 1800000000.25
                 started: 1_800_000_000_250,
                 counts
             })
-        );
-    }
-
-    #[test]
-    fn the_names_of_scorers_before_this_operator_are_read() {
-        let old = PAGE
-            .replace("fraudops_scorer_", "fraud_")
-            .replace("fraud_exposures", "x");
-        let reading = read(&old).unwrap();
-        assert_eq!(
-            (reading.counts.requests, reading.counts.answers),
-            (100 + 2 + 5, 100)
-        );
-        let both = format!("{PAGE}{}", PAGE.replace("fraudops_scorer_", "fraud_"));
-        assert_eq!(
-            read(&both),
-            read(PAGE),
-            "a page with both names is not counted twice"
         );
     }
 

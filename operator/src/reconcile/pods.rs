@@ -183,11 +183,16 @@ impl PodClient {
     }
 }
 
-/// The value of a counter without labels in Prometheus' text format.
+/// The value of a counter of one series in Prometheus' text format.
 fn counter(page: &str, name: &str) -> Option<u64> {
-    page.lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
-        .and_then(|value| value.trim().parse().ok())
+    let value = page.lines().find_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        match rest.strip_prefix('{') {
+            Some(labels) => Some(labels.rsplit_once("} ")?.1),
+            None => rest.strip_prefix(' '),
+        }
+    })?;
+    value.trim().parse().ok()
 }
 
 fn is_ready(pod: &Pod) -> bool {
@@ -332,6 +337,8 @@ mod tests {
     fn a_counter_is_read_from_a_page_of_metrics() {
         let page = "# HELP fraud_requests_total a\nfraud_requests_total_created 1\nfraud_requests_total 42\n";
         assert_eq!(counter(page, REQUESTS), Some(42));
+        let labelled = "fraud_requests_total{model=\"m\",version=\"} 1\"} 43\n";
+        assert_eq!(counter(labelled, REQUESTS), Some(43));
         for lie in [
             "",
             "fraud_requests_total",

@@ -93,11 +93,11 @@ async fn tell(State(counters): State<Arc<Counters>>) -> Result<String, StatusCod
         counters.slow.load(Relaxed),
     );
     Ok(format!(
-        "fraudops_scorer_request_errors_total{{kind=\"not_ready\"}} 0\n\
-         fraudops_scorer_model_errors_total{{kind=\"engine\"}} {failures}\n\
-         fraudops_scorer_panics_total 0\n\
-         fraudops_scorer_prediction_duration_seconds_bucket{{le=\"0.025\"}} {}\n\
-         fraudops_scorer_prediction_duration_seconds_count {answers}\n\
+        "fraud_request_errors_total{{kind=\"not_ready\"}} 0\n\
+         fraud_model_errors_total{{kind=\"engine\"}} {failures}\n\
+         fraud_panics_total 0\n\
+         fraud_prediction_duration_seconds_bucket{{le=\"0.025\"}} {}\n\
+         fraud_prediction_duration_seconds_count {answers}\n\
          process_start_time_seconds {}\n",
         answers - slow,
         counters.started

@@ -112,12 +112,12 @@ impl Counts {
 impl Collect for Counts {
     fn collect(&self, out: &mut Exposition) {
         let help = "Requests that were turned away because of who sent them, by why.";
-        let mut family = out.counter("fraudops_scorer_access_denied", help);
+        let mut family = out.counter("fraud_access_denied", help);
         for (reason, count) in Denied::REASONS.into_iter().zip(&self.denied) {
             family.sample(&[("reason", reason)], count.load(Relaxed));
         }
         let help = "Readings of the tokens that failed; those read before stay in force.";
-        out.counter("fraudops_scorer_token_reload_failures", help)
+        out.counter("fraud_token_reload_failures", help)
             .sample(&[], self.reload_failed.load(Relaxed));
     }
 }

@@ -92,10 +92,10 @@ fn every_scope_needs_a_token_that_has_it() {
     access.counts().collect(&mut out);
     let page = out.finish();
     for line in [
-        "fraudops_scorer_access_denied_total{reason=\"no_token\"} 12",
-        "fraudops_scorer_access_denied_total{reason=\"unknown_token\"} 3",
-        "fraudops_scorer_access_denied_total{reason=\"missing_scope\"} 3",
-        "fraudops_scorer_access_denied_total{reason=\"rate_limited\"} 0",
+        "fraud_access_denied_total{reason=\"no_token\"} 12",
+        "fraud_access_denied_total{reason=\"unknown_token\"} 3",
+        "fraud_access_denied_total{reason=\"missing_scope\"} 3",
+        "fraud_access_denied_total{reason=\"rate_limited\"} 0",
     ] {
         assert!(page.contains(line), "{line} is missing in\n{page}");
     }

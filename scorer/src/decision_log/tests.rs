@@ -56,10 +56,9 @@ fn count(log: &DecisionLog, series: &str) -> u64 {
     let mut out = Exposition::new(Format::Text, 0.0);
     log.counts().collect(&mut out);
     let page = out.finish();
-    let line = page.lines().find_map(|line| {
-        line.strip_prefix("fraudops_scorer_decision_log_")?
-            .strip_prefix(series)
-    });
+    let line = page
+        .lines()
+        .find_map(|line| line.strip_prefix("fraud_decision_log_")?.strip_prefix(series));
     line.and_then(|value| value.trim().parse().ok())
         .unwrap_or_else(|| panic!("{series} is missing in\n{page}"))
 }

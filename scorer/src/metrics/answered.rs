@@ -29,7 +29,7 @@ impl Source {
     }
 }
 
-/// Why the model gave no score: label `kind` of `fraudops_scorer_model_errors_total`.
+/// Why the model gave no score: label `kind` of `fraud_model_errors_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ModelFailure {
     /// The engine failed, panicked, or gave the wrong number of scores.
@@ -62,7 +62,7 @@ impl ModelFailure {
     }
 }
 
-/// What stands in for a feature that the request did not bring: label `kind` of `fraudops_scorer_imputed_features_total`.
+/// What stands in for a feature that the request did not bring: label `kind` of `fraud_imputed_features_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Imputation {
     /// The median of the training data.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::decision::Decision;
 
-/// Why a request got no prediction: label `kind` of `fraudops_scorer_request_errors_total`.
+/// Why a request got no prediction: label `kind` of `fraud_request_errors_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestError {
     /// The body is not JSON.

@@ -28,20 +28,20 @@ fn all_series_exist_at_zero() {
     assert_lines(
         &metrics.expose(Format::Text, false),
         &[
-            "fraudops_scorer_predictions_total{decision=\"block\"} 0",
-            "fraudops_scorer_decisions_total{decision=\"review\",source=\"fallback\"} 0",
+            "fraud_predictions_total{decision=\"block\"} 0",
+            "fraud_decisions_total{decision=\"review\",source=\"fallback\"} 0",
             "predictions_total{is_fraud=\"false\"} 0",
-            "fraudops_scorer_prediction_duration_seconds_bucket{le=\"0.00025\"} 0",
-            "fraudops_scorer_prediction_duration_seconds_bucket{le=\"0.025\"} 0",
-            "fraudops_scorer_score_bucket{le=\"0.001\"} 0",
-            "fraudops_scorer_exposures_total 0",
-            "fraudops_scorer_shadow_requests_total 0",
-            "fraudops_scorer_request_errors_total{kind=\"too_large\"} 0",
-            "fraudops_scorer_model_errors_total{kind=\"deadline\"} 0",
-            "fraudops_scorer_request_errors_total{kind=\"card_number\"} 0",
-            "fraudops_scorer_panics_total 0",
-            "fraudops_scorer_imputed_features_total{feature=\"TX_AMOUNT\",kind=\"native\"} 0",
-            "fraudops_scorer_ready 0",
+            "fraud_prediction_duration_seconds_bucket{le=\"0.00025\"} 0",
+            "fraud_prediction_duration_seconds_bucket{le=\"0.025\"} 0",
+            "fraud_score_bucket{le=\"0.001\"} 0",
+            "fraud_exposures_total 0",
+            "fraud_shadow_requests_total 0",
+            "fraud_request_errors_total{kind=\"too_large\"} 0",
+            "fraud_model_errors_total{kind=\"deadline\"} 0",
+            "fraud_request_errors_total{kind=\"card_number\"} 0",
+            "fraud_panics_total 0",
+            "fraud_imputed_features_total{feature=\"TX_AMOUNT\",kind=\"native\"} 0",
+            "fraud_ready 0",
         ],
     );
 }
@@ -64,23 +64,23 @@ fn shards_are_merged() {
     assert_lines(
         &page,
         &[
-            "fraudops_scorer_predictions_total{decision=\"block\"} 6",
-            "fraudops_scorer_decisions_total{decision=\"block\",source=\"model\"} 2",
-            "fraudops_scorer_decisions_total{decision=\"block\",source=\"rule\"} 2",
-            "fraudops_scorer_decisions_total{decision=\"block\",source=\"fallback\"} 2",
+            "fraud_predictions_total{decision=\"block\"} 6",
+            "fraud_decisions_total{decision=\"block\",source=\"model\"} 2",
+            "fraud_decisions_total{decision=\"block\",source=\"rule\"} 2",
+            "fraud_decisions_total{decision=\"block\",source=\"fallback\"} 2",
             "predictions_total{is_fraud=\"true\"} 6",
-            "fraudops_scorer_prediction_duration_seconds_bucket{le=\"0.0025\"} 0",
-            "fraudops_scorer_prediction_duration_seconds_bucket{le=\"0.005\"} 6",
-            "fraudops_scorer_prediction_duration_seconds_sum 0.018",
-            "fraudops_scorer_score_bucket{le=\"0.5\"} 0",
-            "fraudops_scorer_score_bucket{le=\"0.8\"} 2",
-            "fraudops_scorer_score_bucket{le=\"+Inf\"} 2",
-            "fraudops_scorer_exposures_total 4",
-            "fraudops_scorer_model_errors_total{kind=\"deadline\"} 2",
-            "fraudops_scorer_imputed_features_total{feature=\"TX_DURING_NIGHT\",kind=\"median\"} 2",
-            "fraudops_scorer_request_errors_total{kind=\"card_number\"} 2",
-            "fraudops_scorer_shadow_requests_total 2",
-            "fraudops_scorer_ready 1",
+            "fraud_prediction_duration_seconds_bucket{le=\"0.0025\"} 0",
+            "fraud_prediction_duration_seconds_bucket{le=\"0.005\"} 6",
+            "fraud_prediction_duration_seconds_sum 0.018",
+            "fraud_score_bucket{le=\"0.5\"} 0",
+            "fraud_score_bucket{le=\"0.8\"} 2",
+            "fraud_score_bucket{le=\"+Inf\"} 2",
+            "fraud_exposures_total 4",
+            "fraud_model_errors_total{kind=\"deadline\"} 2",
+            "fraud_imputed_features_total{feature=\"TX_DURING_NIGHT\",kind=\"median\"} 2",
+            "fraud_request_errors_total{kind=\"card_number\"} 2",
+            "fraud_shadow_requests_total 2",
+            "fraud_ready 1",
         ],
     );
     assert!(!page.contains("trace_id"));
@@ -102,13 +102,13 @@ fn a_named_model_is_on_every_series_but_those_of_the_process() {
     assert_lines(
         &page,
         &[
-            "fraudops_scorer_exposures_total{model=\"card-fraud\",version=\"v7\"} 0",
-            "fraudops_scorer_model_info{model=\"card-fraud\",version=\"v7\",sha256=\"0123456789ab\",algorithm=\"trees\"} 1",
-            "fraudops_scorer_model_load_seconds{model=\"card-fraud\",version=\"v7\"} 1.5",
+            "fraud_exposures_total{model=\"card-fraud\",version=\"v7\"} 0",
+            "fraud_model_info{model=\"card-fraud\",version=\"v7\",sha256=\"0123456789ab\",algorithm=\"trees\"} 1",
+            "fraud_model_load_seconds{model=\"card-fraud\",version=\"v7\"} 1.5",
         ],
     );
     for line in page.lines().filter(|line| !line.starts_with('#')) {
-        let of_the_process = line.starts_with("process_") || line.starts_with("fraudops_scorer_build_info");
+        let of_the_process = line.starts_with("process_") || line.starts_with("fraud_build_info");
         assert_eq!(
             line.contains("model=\"card-fraud\",version=\"v7\""),
             !of_the_process,
@@ -126,8 +126,8 @@ fn exemplars_are_shown_in_openmetrics_only() {
     let page = metrics.expose(Format::OpenMetrics, true);
     let exemplar = "# {trace_id=\"abababababababababababababababab\"}";
     for series in [
-        "fraudops_scorer_predictions_total{decision=\"block\"} 1 ",
-        "fraudops_scorer_prediction_duration_seconds_bucket{le=\"0.005\"} 1 ",
+        "fraud_predictions_total{decision=\"block\"} 1 ",
+        "fraud_prediction_duration_seconds_bucket{le=\"0.005\"} 1 ",
     ] {
         let line = page.lines().find(|line| line.starts_with(series));
         assert!(line.is_some_and(|line| line.contains(exemplar)), "{line:?}");

@@ -56,12 +56,12 @@ impl Collect for Counts {
     fn collect(&self, out: &mut Exposition) {
         let signals = [("spans", &self.spans), ("logs", &self.logs)];
         let help = "Spans and log records that a collector took.";
-        let mut family = out.counter("fraudops_scorer_telemetry_exported", help);
+        let mut family = out.counter("fraud_telemetry_exported", help);
         for (name, signal) in signals {
             family.sample(&[("signal", name)], signal.exported.load(Relaxed));
         }
         let help = "Spans and log records that were given up, by why.";
-        let mut family = out.counter("fraudops_scorer_telemetry_dropped", help);
+        let mut family = out.counter("fraud_telemetry_dropped", help);
         for (name, signal) in signals {
             family
                 .sample(
@@ -74,7 +74,7 @@ impl Collect for Counts {
                 );
         }
         let help = "Requests that were not traced although their caller is, because there were too many.";
-        out.counter("fraudops_scorer_traces_limited", help)
+        out.counter("fraud_traces_limited", help)
             .sample(&[], self.limited.load(Relaxed));
     }
 }

@@ -78,21 +78,17 @@ fn every_bad_body_is_a_422_that_says_what_is_wrong() {
         }
         assert!(json.get("fraud_probability").is_none());
     }
-    let errors = |kind: &str| {
-        server.metric(&format!(
-            "fraudops_scorer_request_errors_total{{kind=\"{kind}\"}}"
-        ))
-    };
+    let errors = |kind: &str| server.metric(&format!("fraud_request_errors_total{{kind=\"{kind}\"}}"));
     assert_eq!(
         errors("invalid_json") + errors("invalid_request"),
         table.len() as f64
     );
     assert_eq!(
-        server.metric("fraudops_scorer_inferences_total"),
+        server.metric("fraud_inferences_total"),
         0.0,
         "no bad request was scored"
     );
-    assert_eq!(server.metric("fraudops_scorer_panics_total"), 0.0);
+    assert_eq!(server.metric("fraud_panics_total"), 0.0);
     assert_eq!(post(server.http, &good()).status, 200);
 }
 

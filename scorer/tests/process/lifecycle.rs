@@ -59,9 +59,7 @@ fn a_request_that_began_before_the_end_gets_its_answer() {
     let (start, end) = whole.split_at(whole.len() - 10);
     let mut connection = Connection::open(server.http).unwrap();
     connection.send(start).unwrap();
-    poll("the connection", || {
-        server.metric("fraudops_scorer_connections") == 1.0
-    });
+    poll("the connection", || server.metric("fraud_connections") == 1.0);
     server.signal("TERM");
     poll("the listener to go", || Connection::open(server.http).is_err());
     connection.send(end).unwrap();
@@ -97,9 +95,7 @@ fn a_stuck_client_delays_the_end_to_the_timeout_and_no_longer() {
     stuck
         .send("POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
         .unwrap();
-    poll("the connection", || {
-        server.metric("fraudops_scorer_connections") == 1.0
-    });
+    poll("the connection", || server.metric("fraud_connections") == 1.0);
     let begun = Instant::now();
     server.signal("TERM");
     assert_eq!(server.wait().code(), Some(0));

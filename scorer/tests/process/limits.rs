@@ -31,7 +31,7 @@ fn a_body_of_the_limit_is_scored_and_a_larger_one_is_a_413() {
         );
     }
     assert_eq!(
-        server.metric("fraudops_scorer_request_errors_total{kind=\"too_large\"}"),
+        server.metric("fraud_request_errors_total{kind=\"too_large\"}"),
         2.0
     );
 }
@@ -82,7 +82,7 @@ fn slow_heads_are_cut_off_while_others_are_served() {
     }
     assert!(begun.elapsed() < Duration::from_secs(5));
     poll("the count", || {
-        server.metric("fraudops_scorer_connections_timed_out_total") >= 40.0
+        server.metric("fraud_connections_timed_out_total") >= 40.0
     });
 }
 
@@ -139,7 +139,7 @@ fn connections_beyond_the_limit_are_turned_away_at_once_and_welcome_later() {
     let mut fifth = Connection::open(server.http).unwrap();
     let answer = fifth.answer().unwrap();
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
-    assert_eq!(server.metric("fraudops_scorer_connections_refused_total"), 1.0);
+    assert_eq!(server.metric("fraud_connections_refused_total"), 1.0);
     assert_eq!(
         server.readyz().status,
         200,

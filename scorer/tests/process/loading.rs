@@ -24,9 +24,9 @@ fn assert_refused(model: &str, reason: &str, words: &str) {
     assert_eq!(answer.json()["reason"], reason);
     assert_eq!(get(server.http, "/livez").status, 200);
     assert_eq!(get(server.http, "/health").status, 503);
-    assert_eq!(server.metric("fraudops_scorer_ready"), 0.0);
+    assert_eq!(server.metric("fraud_ready"), 0.0);
     assert_eq!(
-        server.metric("fraudops_scorer_request_errors_total{kind=\"not_ready\"}"),
+        server.metric("fraud_request_errors_total{kind=\"not_ready\"}"),
         1.0
     );
 }

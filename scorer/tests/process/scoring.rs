@@ -30,16 +30,13 @@ fn scores_equal_those_of_python_and_decide_by_the_models_own_thresholds() {
         assert_eq!(json["model_version"], "0.0.1");
     }
     let total: f64 = ["approve", "review", "block"]
-        .map(|d| server.metric(&format!("fraudops_scorer_predictions_total{{decision=\"{d}\"}}")))
+        .map(|d| server.metric(&format!("fraud_predictions_total{{decision=\"{d}\"}}")))
         .iter()
         .sum();
     assert_eq!(total, 64.0);
-    assert_eq!(
-        server.metric("fraudops_scorer_prediction_duration_seconds_count"),
-        64.0
-    );
-    assert_eq!(server.metric("fraudops_scorer_score_count"), 64.0);
-    assert_eq!(server.metric("fraudops_scorer_model_errors_total"), 0.0);
+    assert_eq!(server.metric("fraud_prediction_duration_seconds_count"), 64.0);
+    assert_eq!(server.metric("fraud_score_count"), 64.0);
+    assert_eq!(server.metric("fraud_model_errors_total"), 0.0);
 }
 
 #[test]
@@ -72,7 +69,7 @@ fn every_answer_belongs_to_its_own_request_under_concurrency_on_two_workers() {
             });
         }
     });
-    assert_eq!(server.metric("fraudops_scorer_inference_rows_total"), 3200.0);
+    assert_eq!(server.metric("fraud_inference_rows_total"), 3200.0);
 }
 
 #[test]
@@ -102,7 +99,7 @@ fn clients_that_leave_in_the_middle_stop_nobody() {
         });
     });
     poll("the end of all connections", || {
-        server.metric("fraudops_scorer_connections") == 0.0
+        server.metric("fraud_connections") == 0.0
     });
     assert_eq!(post(server.http, &body).status, 200);
 }
@@ -122,7 +119,7 @@ fn a_model_that_gives_no_probability_leaves_the_decision_to_the_policy() {
             (&Value::Null, &json!(true))
         );
         assert_eq!(json["is_fraud"], policy == "block");
-        assert_eq!(server.metric("fraudops_scorer_model_errors_total"), 1.0);
+        assert_eq!(server.metric("fraud_model_errors_total"), 1.0);
         assert!(post(server.http, &good()).json()["fraud_probability"].is_number());
     }
 }
@@ -181,7 +178,7 @@ fn the_other_paths_answer_what_they_promise() {
     assert_eq!(card["metadata"]["features"][0]["name"], "TX_AMOUNT");
     let sha256 = card["sha256"].as_str().unwrap();
     let info = format!(
-        "fraudops_scorer_model_info{{sha256=\"{}\",algorithm=\"hand-made trees\"}}",
+        "fraud_model_info{{sha256=\"{}\",algorithm=\"hand-made trees\"}}",
         &sha256[..12]
     );
     assert_eq!(server.metric(&info), 1.0);

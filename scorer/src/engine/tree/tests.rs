@@ -9,9 +9,7 @@ use super::{
     plan::{Plan, Scaler},
     *,
 };
-use crate::{
-    model::{self, Links, Mode, Shape, Transform, Trees},
-};
+use crate::model::{self, Links, Mode, Shape, Transform, Trees};
 
 const TINY: &[u8] = include_bytes!("../../../tests/fixtures/tiny.onnx");
 
