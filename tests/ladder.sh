@@ -37,6 +37,7 @@ while read -r line; do skipped "tests of fetch with $line"; done <target/stores-
 rung "unit, property and API server tests (cargo test)" cargo test --no-fail-fast --workspace --exclude fraudops-e2e
 rung "training (pytest)" training_tests
 rung "the scorer scores like Python, six kinds of model (parity)" tests/parity.sh
+rung "clients of other projects (Triton's, KServe's, schemathesis)" tests/conformance.sh
 rung "fuzzing, 20 s for each target" env FUZZ_SECONDS=20 tests/fuzz.sh
 rung "chart" charts/tests/run.sh
 if [ "$(id -u)" -eq 0 ] || [ "${CLUSTER:-own}" = current ]; then

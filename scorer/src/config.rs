@@ -34,7 +34,7 @@ pub enum Command {
     /// Fetch a model file, check its digest, and put it in place.
     Fetch(FetchArgs),
     /// Verify a model and answer predictions.
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Say what a model file is, or why it cannot be served.
     Check(CheckArgs),
     /// Try a model out in a process of its own; `serve` runs this.
@@ -291,7 +291,7 @@ mod tests {
             .iter()
             .chain(arguments);
         match Cli::try_parse_from(all)?.command {
-            Command::Serve(arguments) => Ok(arguments),
+            Command::Serve(arguments) => Ok(*arguments),
             other => panic!("{other:?}"),
         }
     }

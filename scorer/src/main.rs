@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     start_logs(cli.log_format, &cli.log_filter);
     match cli.command {
-        Command::Serve(arguments) => serve(arguments).unwrap_or_else(|error| {
+        Command::Serve(arguments) => serve(*arguments).unwrap_or_else(|error| {
             tracing::error!(error = format!("{error:#}"), "the scorer cannot run");
             ExitCode::FAILURE
         }),

@@ -153,6 +153,7 @@ fn serve(model: &ValidModel, version: &ModelVersion) -> Container {
         ]),
         ports: Some(vec![
             port(meta::SCORER_PORT, 8080),
+            port(meta::GRPC_PORT, 9000),
             port(meta::METRICS_PORT, 8010),
         ]),
         env: non_empty(&serving::env(model)),

@@ -26,6 +26,8 @@ pub const URI: &str = "fraudops.dev/model-uri";
 
 /// Name of the port that predictions are served on.
 pub const SCORER_PORT: &str = "http";
+/// Name of the port of the Open Inference Protocol over gRPC.
+pub(super) const GRPC_PORT: &str = "grpc";
 /// Name of the port of metrics and probes.
 pub(super) const METRICS_PORT: &str = "metrics";
 

@@ -1,4 +1,4 @@
-//! The NetworkPolicy of the pods: in on the two ports, out only to DNS, the model's store, Redis and telemetry.
+//! The NetworkPolicy of the pods: in on the three ports, out only to DNS, the model's store, Redis and telemetry.
 
 use k8s_openapi::{
     api::networking::v1::{
@@ -31,7 +31,11 @@ pub(super) fn build(model: &ValidModel) -> NetworkPolicy {
             pod_selector: Some(meta::all_pods(model)),
             policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
             ingress: Some(vec![NetworkPolicyIngressRule {
-                ports: Some(vec![named(meta::SCORER_PORT), named(meta::METRICS_PORT)]),
+                ports: Some(vec![
+                    named(meta::SCORER_PORT),
+                    named(meta::GRPC_PORT),
+                    named(meta::METRICS_PORT),
+                ]),
                 from: None,
             }]),
             egress: Some(egress(model)),

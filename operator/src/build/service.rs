@@ -22,15 +22,19 @@ fn selecting(model: &ValidModel, version: &ModelVersion, metadata: ObjectMeta) -
         metadata,
         spec: Some(ServiceSpec {
             selector: Some(meta::selector(&model.name, &version.hash)),
-            ports: Some(vec![ServicePort {
-                name: Some(meta::SCORER_PORT.into()),
-                port: 80,
-                protocol: Some("TCP".into()),
-                target_port: Some(IntOrString::String(meta::SCORER_PORT.into())),
-                ..ServicePort::default()
-            }]),
+            ports: Some(vec![port(meta::SCORER_PORT, 80), port(meta::GRPC_PORT, 9000)]),
             ..ServiceSpec::default()
         }),
         ..Service::default()
+    }
+}
+
+fn port(name: &str, port: i32) -> ServicePort {
+    ServicePort {
+        name: Some(name.into()),
+        port,
+        protocol: Some("TCP".into()),
+        target_port: Some(IntOrString::String(name.into())),
+        ..ServicePort::default()
     }
 }

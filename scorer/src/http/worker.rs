@@ -117,8 +117,8 @@ impl Worker {
             schema: pipeline
                 .as_ref()
                 .map_or(&self.usual, |pipeline| &*pipeline.policy.schema),
-            state: &*self.state,
-            shard: &*self.shard,
+            state: &self.state,
+            shard: &self.shard,
         };
         self.protocols.answer(&behind, request).await.map(Either::Left)
     }

@@ -96,8 +96,11 @@ fn arm(role: Role) -> Arm {
     }
 }
 
+/// Keys of receipts, and a Redis.
+type Secrets = (Option<Arc<Sealer>>, Option<Arc<RedisSettings>>);
+
 /// What is read from mounted Secrets.
-fn secrets(arguments: &ServeArgs) -> Result<(Option<Arc<Sealer>>, Option<Arc<RedisSettings>>), ModelError> {
+fn secrets(arguments: &ServeArgs) -> Result<Secrets, ModelError> {
     let scope = Scope {
         namespace: arguments.model_namespace.clone(),
         model: arguments.model_name.clone(),

@@ -73,7 +73,14 @@ impl Server {
     }
 
     fn child(mut command: Command) -> Child {
-        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        command.args([
+            "--listen",
+            "127.0.0.1:0",
+            "--admin-listen",
+            "127.0.0.1:0",
+            "--grpc-listen",
+            "127.0.0.1:0",
+        ]);
         command.stderr(Stdio::piped()).spawn().expect("the scorer starts")
     }
 
