@@ -44,7 +44,9 @@ azurite() {
 cosign() {
   [ -x "$bin/cosign" ] && return
   local apt=$PWD/target/stores/apt
-  command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || { missing cosign "no apt-get" && return; }
+  if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
+    missing cosign "no apt-get" && return
+  fi
   say "fetching cosign from Debian forky"
   rm -rf "$apt"
   mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"

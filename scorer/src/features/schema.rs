@@ -99,7 +99,7 @@ pub struct Schema {
 /// Why the inputs of a model make no request schema.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SchemaError {
-    /// No input, or more than [`MAX_INPUTS`].
+    /// No input, or more than 122.
     #[error("the model has {0} features, 1 to {MAX_INPUTS} can be served")]
     Count(usize),
     /// A name that cannot be a field.
