@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use fraudops_crds::fraud_model::{FraudModelStatus, GateVerdict, Outcome, Phase};
 use fraudops_e2e::{Caller, Load, Namespace, Report, holds, spec_of, until};
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 const V1: &str = "2026.11.1";
 const V2: &str = "2026.11.2";
@@ -17,6 +18,9 @@ const V2: &str = "2026.11.2";
 const RATE: u32 = 200;
 /// Long enough for a busy machine with two cores.
 const PATIENCE: Duration = Duration::from_secs(240);
+
+/// One at a time: on two cores three loads would be slow for every version.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 /// Short steps. On a machine that is cluster and load at once many answers are slow for both versions, so that the share of
 /// slow answers is left to the comparison with the stable version and to a limit that only a broken one reaches.
@@ -77,6 +81,7 @@ async fn watch(
 
 #[tokio::test]
 async fn a_good_version_passes_every_step_and_takes_over() -> Result<()> {
+    let _turn = TURN.lock().await;
     let (payments, mut manifest, load) = serving("steps").await?;
     manifest["spec"]["model"] = spec_of(&payments.stage.model(V2)?);
     payments.apply(&manifest)?;
@@ -120,6 +125,7 @@ async fn a_good_version_passes_every_step_and_takes_over() -> Result<()> {
 
 #[tokio::test]
 async fn a_version_that_errs_is_stopped_at_the_first_step() -> Result<()> {
+    let _turn = TURN.lock().await;
     let (report, status) = stopped("errs", "errorRatio").await?;
     // The model fails on two sevenths of the load; the decision that callers get then is the spec's.
     let fallbacks = report.fallbacks.get("errs").copied().unwrap_or_default();
@@ -134,6 +140,7 @@ async fn a_version_that_errs_is_stopped_at_the_first_step() -> Result<()> {
 
 #[tokio::test]
 async fn a_version_that_is_slow_is_stopped_at_the_first_step() -> Result<()> {
+    let _turn = TURN.lock().await;
     let (report, status) = stopped("slow", "slowRatio").await?;
     assert!(report.fallbacks.is_empty(), "{:?}", report.fallbacks);
     println!(
