@@ -8,7 +8,7 @@
 //!   transaction that is sent again as it was answered first.
 //! - `rules` are the conditions of the manifest, compiled; `policy` is what the manifest says about answers.
 //! - `http` is the transport: one thread, one runtime, one listener and one engine for each core.
-//! - `access` says who may call, `metrics`, `telemetry` and `decision_log` what has happened. None of them waits for anybody.
+//! - `access` can say who may call (nothing asks it yet); `metrics`, `telemetry` and `decision_log` what has happened. None of them waits for anybody.
 //! - `serve`, `check` and `model::artifact` are the three commands.
 
 pub mod access;
