@@ -6,15 +6,19 @@ use std::{
     process::Command,
 };
 
+/// The files of a folder and of the folders in it: libFuzzer replays what it is given only when all of it is files.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("the folder of seeds exists");
+    entries
+        .map(|entry| entry.expect("the folder can be read").path())
+        .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
+        .collect()
+}
+
 fn seeds(target: &str) -> Vec<PathBuf> {
     let home = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folders = [home.join("corpus").join(target), home.join("../tests/fixtures")];
-    let files = folders
-        .iter()
-        .flat_map(|folder| fs::read_dir(folder).expect("the folder of seeds exists"));
-    files
-        .map(|entry| entry.expect("the folder can be read").path())
-        .collect()
+    folders.iter().flat_map(|folder| files(folder)).collect()
 }
 
 #[test]
