@@ -102,6 +102,16 @@ impl Scene {
         self.observed.children.insert((kind, name), object(body));
     }
 
+    /// Sets numbers in the status of the Deployment of the version that serves.
+    pub fn deployment(&mut self, numbers: &Value) {
+        let name = version_name("card-fraud", &valid().wanted.hash);
+        let deployment = self.observed.children.get_mut(&(Kind::Deployment, name));
+        let status = deployment.and_then(|deployment| deployment.data["status"].as_object_mut());
+        if let Some((status, numbers)) = status.zip(numbers.as_object()) {
+            status.extend(numbers.clone());
+        }
+    }
+
     /// Sets the certificate's condition Ready.
     pub fn certificate(&mut self, status: &str, message: &str) {
         let key = (Kind::Certificate, "card-fraud".to_owned());

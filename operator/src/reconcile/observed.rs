@@ -130,6 +130,13 @@ impl Observed {
             && self.serving(&name) > 0
     }
 
+    /// Whether pods of the version are being replaced, because the Deployment describes them otherwise than before.
+    pub fn is_updating(&self, model: &str, hash: &str) -> bool {
+        let deployment = self.child(Kind::Deployment, &version_name(model, hash));
+        let count = |path: &str| deployment?.data.pointer(path)?.as_i64();
+        count("/status/updatedReplicas").unwrap_or(0) < count("/status/replicas").unwrap_or(0)
+    }
+
     /// Serving endpoints of a Service.
     pub fn serving(&self, service: &str) -> usize {
         self.endpoints.get(service).copied().unwrap_or(0)

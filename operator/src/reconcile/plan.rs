@@ -37,6 +37,8 @@ pub struct Plan {
     pub desired: Vec<Child>,
     /// What keeps the route from being written.
     pub route_blocked: Option<RouteBlocked>,
+    /// Pods of the wanted version are being replaced, after a change of the spec that made no other version.
+    pub updating: bool,
     /// Versions that were rejected before this visit, without one whose retry was asked for.
     pub rejected: Vec<RejectedVersion>,
     /// The retry that is honoured.
@@ -88,7 +90,7 @@ impl Plan {
         if let Some(step) = self.step.wait {
             wait = wait.min(step);
         }
-        if self.step.candidate.is_some() {
+        if self.step.candidate.is_some() || self.updating {
             wait = wait.min(STARTING);
         }
         if self.route_blocked.is_some() || obstructed {
@@ -158,6 +160,7 @@ pub fn plan(
         candidate,
         desired,
         route_blocked,
+        updating: observed.is_updating(&valid.name, &valid.wanted.hash),
         rejected,
         retried,
     }

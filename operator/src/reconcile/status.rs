@@ -209,7 +209,11 @@ mod tests {
     use super::*;
     use crate::{
         fixture::{self, Scene},
-        reconcile::{plan::plan, pods::Problem, validate::validate},
+        reconcile::{
+            plan::plan,
+            pods::{PodReport, Problem},
+            validate::validate,
+        },
     };
 
     fn now() -> Timestamp {
@@ -288,7 +292,7 @@ mod tests {
             reason: "GoldenMismatch".into(),
             message: "row 3: 0.5, expected 0.1".into(),
         };
-        scene.observed.pods = vec![super::super::pods::PodReport {
+        scene.observed.pods = vec![PodReport {
             hash: wanted.hash,
             problem: Some(problem),
             ..Default::default()
@@ -305,6 +309,52 @@ mod tests {
         assert_eq!(
             ready.message,
             "2 is not served: row 3: 0.5, expected 0.1; 2026.11.1 keeps serving"
+        );
+    }
+
+    #[test]
+    fn a_change_that_its_pods_refuse_is_stalled_while_those_of_before_go_on() {
+        let mut scene = Scene::serving();
+        let hash = validate(&scene.model, &fixture::defaults()).unwrap().wanted.hash;
+        let problem = Problem {
+            reason: "RuleInvalid".into(),
+            message: "rule `vip`: line 1, column 1: there is no field X".into(),
+        };
+        let ready = PodReport {
+            hash: hash.clone(),
+            ready: true,
+            ..PodReport::default()
+        };
+        let refusing = PodReport {
+            ready: false,
+            problem: Some(problem),
+            ..ready.clone()
+        };
+        scene.observed.pods = vec![ready.clone(), ready, refusing];
+        // One more than wanted, and in trouble by itself: nothing that the spec could be blamed for.
+        scene.deployment(&json!({ "replicas": 3, "updatedReplicas": 3, "readyReplicas": 2 }));
+        let status = visit(&scene.model, &scene.observed, &Applied::default());
+        assert_eq!(kstatus(&status), "Current");
+
+        scene.deployment(&json!({ "replicas": 3, "updatedReplicas": 1, "readyReplicas": 2 }));
+        let status = visit(&scene.model, &scene.observed, &Applied::default());
+        assert_eq!(kstatus(&status), "Failed");
+        let refused = ("False".into(), "RuleInvalid".into());
+        assert_eq!(told(&status, "ModelVerified"), refused);
+        assert_eq!(told(&status, "Ready"), refused);
+        assert_eq!(told(&status, "Available").0, "True");
+        assert_eq!(status.phase, Some(Phase::Stable));
+        assert_eq!(
+            status.conditions[0].message,
+            "2026.11.1 goes on as it was before the change: rule `vip`: line 1, column 1: there is no field X"
+        );
+
+        scene.observed.pods.pop();
+        let status = visit(&scene.model, &scene.observed, &Applied::default());
+        assert_eq!(
+            kstatus(&status),
+            "Current",
+            "a change that is under way has no problem yet"
         );
     }
 

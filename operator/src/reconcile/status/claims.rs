@@ -62,6 +62,9 @@ pub(super) fn ready(
             format!("0 of {wanted_pods} pods of {} are ready", valid.wanted.version),
         );
     }
+    if let Claim("False", reason, message) = verified {
+        return Claim("False", reason.clone(), message.clone());
+    }
     let message = format!(
         "{} serves at {} with {ready_pods} of {wanted_pods} pods",
         valid.wanted.version,
@@ -166,6 +169,12 @@ pub(super) fn verified(valid: &ValidModel, observed: &Observed, plan: &Plan) -> 
             "False",
             reason.into(),
             format!("{version} is not served: {message}"),
+        ),
+        // A change of the spec that cannot be used, such as a rule.
+        Some((reason, message)) if plan.updating => Claim(
+            "False",
+            reason.into(),
+            format!("{version} goes on as it was before the change: {message}"),
         ),
         _ if ready_pods > 0 => claim(
             true,
@@ -291,7 +300,7 @@ pub(super) fn stalled(
     {
         return Some(Claim("True", reason, message));
     }
-    if plan.candidate.is_some() && verified.0 == "False" && !starting {
+    if (plan.candidate.is_some() || plan.updating) && verified.0 == "False" && !starting {
         return Some(Claim("True", verified.1.clone(), verified.2.clone()));
     }
     match &plan.route_blocked {
