@@ -4,7 +4,7 @@
 #[path = "admission/rollout.rs"]
 mod rollout;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs};
 
 use anyhow::{Context, Result, bail, ensure};
 use fraudops_testcluster::ApiServer;
@@ -813,16 +813,7 @@ async fn the_api_server_admits_what_can_be_honoured_and_explains_what_can_not() 
             (Some(expected), Ok(())) => bail!("{told}: admitted, but {expected:?} was expected"),
         }
     }
-    for example in ["quickstart", "rules"] {
-        let path = format!(
-            "{}/../examples/{example}/fraudmodel.yaml",
-            env!("CARGO_MANIFEST_DIR")
-        );
-        let mut manifest: Value = serde_yaml::from_str(&std::fs::read_to_string(&path)?)?;
-        manifest["metadata"]["namespace"] = "default".into();
-        let outcome = create_strictly(&api, &serde_json::from_value(manifest)?).await;
-        ensure!(outcome.is_ok(), "{path}: refused: {outcome:?}");
-    }
+    every_example_is_admitted(&api).await?;
     let mut rules = BTreeSet::new();
     messages(&serde_json::to_value(fraudops_crds::crd()?)?, &mut rules);
     ensure!(
@@ -836,6 +827,25 @@ async fn the_api_server_admits_what_can_be_honoured_and_explains_what_can_not() 
             "no row shows the rule {rule:?}"
         );
     }
+    Ok(())
+}
+
+/// Whatever there is in `examples/`: one that is added is tried too.
+async fn every_example_is_admitted(api: &Api<DynamicObject>) -> Result<()> {
+    let mut admitted = BTreeSet::new();
+    for example in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples"))? {
+        let example = example?;
+        let path = example.path().join("fraudmodel.yaml");
+        if !path.exists() {
+            continue;
+        }
+        let mut manifest: Value = serde_yaml::from_str(&fs::read_to_string(&path)?)?;
+        manifest["metadata"]["namespace"] = "default".into();
+        let outcome = create_strictly(api, &serde_json::from_value(manifest)?).await;
+        ensure!(outcome.is_ok(), "{}: refused: {outcome:?}", path.display());
+        admitted.insert(example.file_name());
+    }
+    ensure!(admitted.len() >= 2, "only {admitted:?} were found");
     Ok(())
 }
 
