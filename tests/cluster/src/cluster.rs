@@ -124,6 +124,11 @@ impl Cluster {
         }
     }
 
+    /// The address at which pods reach what this machine serves on it; none when the cluster is not ours.
+    pub fn host_ip(&self) -> Option<IpAddr> {
+        self.ours.as_ref().map(|ours| ours.network.host().into())
+    }
+
     /// `host:port` of a registry without TLS and without credentials, from which the cluster pulls.
     pub fn registry(&self) -> Result<String> {
         match &self.ours {

@@ -3,18 +3,30 @@
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result};
-use reqwest::{Certificate, Client};
+use reqwest::{Certificate, Client, RequestBuilder};
 use serde_json::Value;
 
 use crate::{Stage, until};
 
-/// An answer of the route.
+/// An answer of the scorer.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
     /// The body, or `Null` where it is not JSON.
     pub body: Value,
+    /// The body as it came.
+    pub bytes: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn new(status: u16, bytes: Vec<u8>) -> Self {
+        Self {
+            status,
+            body: serde_json::from_slice(&bytes).unwrap_or_default(),
+            bytes,
+        }
+    }
 }
 
 /// Calls one host through the stage's Traefik; trusts only the stage's own CA.
@@ -53,22 +65,34 @@ impl Caller {
             .build()?;
         Ok(Self {
             client,
-            url: format!("https://{host}/predict"),
+            url: format!("https://{host}"),
         })
     }
 
     /// Sends a transaction to `/predict`. An error is one of the connection: refused, not trusted, timed out.
     pub async fn predict(&self, transaction: &[u8]) -> Result<Answer> {
+        self.post("/predict", "application/json", transaction).await
+    }
+
+    /// Sends a body to a path.
+    pub async fn post(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Answer> {
         let request = self
             .client
-            .post(&self.url)
-            .header("content-type", "application/json");
-        let response = request.body(transaction.to_vec()).send().await?;
-        let status = response.status().as_u16();
-        let bytes = response.bytes().await.context("the body broke off")?;
-        Ok(Answer {
-            status,
-            body: serde_json::from_slice(&bytes).unwrap_or_default(),
-        })
+            .post(format!("{}{path}", self.url))
+            .header("content-type", content_type)
+            .body(body.to_vec());
+        answer(request).await
     }
+
+    /// Asks for a path.
+    pub async fn get(&self, path: &str) -> Result<Answer> {
+        answer(self.client.get(format!("{}{path}", self.url))).await
+    }
+}
+
+async fn answer(request: RequestBuilder) -> Result<Answer> {
+    let response = request.send().await?;
+    let status = response.status().as_u16();
+    let bytes = response.bytes().await.context("the body broke off")?;
+    Ok(Answer::new(status, bytes.into()))
 }

@@ -23,7 +23,8 @@ pub struct Namespace {
     pub stage: Stage,
     /// A client of its API server.
     pub client: Client,
-    name: String,
+    /// Its name.
+    pub name: String,
 }
 
 impl Namespace {
@@ -66,14 +67,22 @@ impl Namespace {
         .await
     }
 
+    /// The manifest of an example as it is, but for namespace, host and the model's uri.
+    pub fn example(&self, example: &str, host: &str, model: &ModelFile) -> Result<Value> {
+        let file = self.stage.path(&format!("examples/{example}/fraudmodel.yaml"));
+        let mut manifest: Value = serde_yaml::from_str(&std::fs::read_to_string(file)?)?;
+        manifest["metadata"]["namespace"] = json!(self.name);
+        manifest["spec"]["model"]["uri"] = json!(model.uri);
+        manifest["spec"]["ingress"]["host"] = json!(host);
+        Ok(manifest)
+    }
+
     /// The quickstart's manifest under another name and host, with one replica and a model of this registry.
     pub fn manifest(&self, name: &str, host: &str, model: &ModelFile) -> Result<Value> {
-        let text = std::fs::read_to_string(self.stage.path("examples/quickstart/fraudmodel.yaml"))?;
-        let mut manifest: Value = serde_yaml::from_str(&text)?;
-        manifest["metadata"] = json!({ "name": name, "namespace": self.name });
+        let mut manifest = self.example("quickstart", host, model)?;
+        manifest["metadata"]["name"] = json!(name);
         manifest["spec"]["model"] = spec_of(model);
         manifest["spec"]["scorer"]["replicas"] = json!(1);
-        manifest["spec"]["ingress"]["host"] = json!(host);
         Ok(manifest)
     }
 
