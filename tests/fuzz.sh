@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # `make fuzz`: coverage-guided fuzzing of the scorer with libFuzzer, one target after the other.
 #   FUZZ_SECONDS=600 tests/fuzz.sh [TARGET...]     targets are the files of scorer/fuzz/fuzz_targets
+#   FUZZ_SECONDS=0 tests/fuzz.sh                   only builds them
 # New inputs are kept in target/fuzz/corpus, so a later run goes on where this one stops.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,6 +16,7 @@ fi
 
 # As `cargo test` of the whole workspace builds them, so that the dependencies of that build are used again.
 RUSTC_WORKSPACE_WRAPPER=$PWD/$home/rustc.sh cargo test --quiet --no-run --workspace --exclude fraudops-e2e --test replay
+[ "$seconds" -gt 0 ] || exit 0
 
 mkdir -p target/fuzz/artifacts
 for target in "${targets[@]}"; do

@@ -1,26 +1,45 @@
 #!/usr/bin/env bash
-# `make test`: the whole ladder, the cheapest rung first. A rung that fails does not hide the others; the summary names
-# each rung with its time, and what was skipped with the reason.
+# `make test`: the whole ladder. First everything is built, one after the other. Then there are two lanes: one for what watches
+# the clock (limits, overload, no failed request under load), and beside it, at low priority, one for what only has to end.
+# A rung's output is kept in target/ladder and shown when it ends. A rung that fails does not hide the others; the summary
+# names each with its time, and what was skipped with the reason.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 export PATH="$HOME/.cargo/bin:$PATH"
 
-summary=() failed=0
+start=$SECONDS
+logs=target/ladder
+rm -rf "$logs"
+mkdir -p "$logs"
 
+lane=1 rungs=0
 rung() { # title, command...
-  local title=$1 start=$SECONDS verdict=passed
+  local title=$1 verdict=passed began=$SECONDS
+  rungs=$((rungs + 1))
+  local log
+  log=$(named)
   shift
-  printf '\n\033[1m==> %s\033[0m\n' "$title"
-  "$@" || { verdict=FAILED failed=1; }
-  summary+=("$(printf '%-7s %5ds  %s' "$verdict" $((SECONDS - start)) "$title")")
+  whole printf '... %s\n' "$title"
+  "$@" >"$log.log" 2>&1 </dev/null || verdict=FAILED
+  printf '%-7s %5ds  %s\n' $verdict $((SECONDS - began)) "$title" >"$log.result"
+  whole shown "$title" "$log"
 }
 
-skipped() { summary+=("$(printf '%-7s %5s   %s' skipped - "$1")"); }
+skipped() {
+  rungs=$((rungs + 1))
+  printf '%-7s %5s   %s\n' skipped - "$1" >"$(named).result"
+}
 
-# shellcheck disable=SC2317 # called by rung
-training_tests() {
-  local venv
-  venv=$(tests/venv.sh train) && (cd examples/training && "$venv/bin/python" -m pytest)
+# The rung's file, without its ending.
+named() { printf '%s/%d.%02d' "$logs" "$lane" "$rungs"; }
+
+# Runs a command that prints while no other does.
+whole() { (flock 9 && "$@") 9>"$logs/lock"; }
+
+# shellcheck disable=SC2317 # called by whole
+shown() { # title, log
+  printf '\n\033[1m==> %s\033[0m\n' "$1"
+  cat "$2.log" "$2.result"
 }
 
 # shellcheck disable=SC2317 # called by rung
@@ -29,23 +48,88 @@ onnx_runtime() { PYTHON=$(tests/venv.sh push)/bin/python scorer/onnxruntime.sh t
 # shellcheck disable=SC2317 # called by rung
 stores() { tests/stores.sh >target/stores-missing; }
 
-rung "setup" tests/setup.sh
-rung "ONNX Runtime's library" onnx_runtime
-rung "build the test cluster's programs and images" cargo run --quiet -p fraudops-testcluster -- build
-rung "servers for the tests of fetch" stores
-while read -r line; do skipped "tests of fetch with $line"; done <target/stores-missing
-rung "unit, property and API server tests (cargo test)" cargo test --no-fail-fast --workspace --exclude fraudops-e2e
-rung "training (pytest)" training_tests
-rung "the scorer scores like Python, six kinds of model (parity)" tests/parity.sh
-rung "clients of other projects (Triton's, KServe's, schemathesis)" tests/conformance.sh
-rung "fuzzing, 20 s for each target" env FUZZ_SECONDS=20 tests/fuzz.sh
-rung "chart" charts/tests/run.sh
-if [ "$(id -u)" -eq 0 ] || [ "${CLUSTER:-own}" = current ]; then
-  rung "the story on the whole cluster (e2e)" tests/e2e.sh
-else
-  skipped "the story on the whole cluster: starting a node takes root (or CLUSTER=current)"
-fi
+# shellcheck disable=SC2317 # called by rung
+training_tests() {
+  local venv
+  venv=$(tests/venv.sh train) && (cd examples/training && "$venv/bin/python" -m pytest)
+}
 
-printf '\n\033[1m==> summary\033[0m\n'
-printf '%s\n' "${summary[@]}"
-exit $failed
+# Tests that wait for an API server of their own most of the time. One that is not named here runs with all others.
+api_server=(admission api_server node reconcile rollout telemetry)
+
+# shellcheck disable=SC2317 # called by rung
+tests_on_an_api_server() {
+  local selected=() name
+  for name in "${api_server[@]}"; do selected+=(--test "$name"); done
+  cargo test --no-fail-fast --workspace --exclude fraudops-e2e "${selected[@]}"
+}
+
+# shellcheck disable=SC2317 # called by rung
+all_other_tests() {
+  local names selected=() name verdict=0
+  names=$(cargo metadata --format-version 1 --no-deps | jq --raw-output \
+    '.packages[] | select(.name != "fraudops-e2e") | .targets[] | select(.kind == ["test"]).name') || return
+  for name in $names; do
+    [[ " ${api_server[*]} " == *" $name "* ]] || selected+=(--test "$name")
+  done
+  cargo test --no-fail-fast --workspace --exclude fraudops-e2e --lib --bins "${selected[@]}" || verdict=1
+  cargo test --no-fail-fast --workspace --exclude fraudops-e2e --doc || verdict=1
+  return $verdict
+}
+
+# What the lanes run. They ask for it again in the same words, and find it.
+# shellcheck disable=SC2317 # called by rung
+build() {
+  cargo test --quiet --no-run --workspace --exclude fraudops-e2e && FUZZ_SECONDS=0 tests/fuzz.sh || return
+  if with_cluster; then
+    cargo test --quiet --no-run -p fraudops-e2e || return
+    [ "${CLUSTER:-own}" = current ] || tests/images.sh
+  fi
+}
+
+with_cluster() { [ "$(id -u)" -eq 0 ] || [ "${CLUSTER:-own}" = current ]; }
+
+prepare() {
+  rung "setup" tests/setup.sh
+  rung "ONNX Runtime's library" onnx_runtime
+  rung "the test cluster's programs and images" cargo run --quiet -p fraudops-testcluster -- build
+  rung "servers for the tests of fetch" stores
+  while read -r line; do skipped "tests of fetch with $line"; done <target/stores-missing
+  rung "build" build
+}
+
+what_watches_the_clock() {
+  rung "unit, property and process tests (cargo test)" all_other_tests
+  if with_cluster; then
+    rung "the story on the whole cluster (e2e)" tests/e2e.sh
+  else
+    skipped "the story on the whole cluster: starting a node takes root (or CLUSTER=current)"
+  fi
+}
+
+what_only_has_to_end() {
+  renice -n $(($(nice) + 10)) $BASHPID >/dev/null
+  rung "training (pytest)" training_tests
+  rung "the scorer scores like Python, six kinds of model (parity)" tests/parity.sh
+  rung "clients of other projects (Triton's, KServe's, schemathesis)" tests/conformance.sh
+  rung "chart" charts/tests/run.sh
+  rung "fuzzing, 20 s for each target" env FUZZ_SECONDS=20 tests/fuzz.sh
+  rung "tests on a real API server (cargo test)" tests_on_an_api_server
+}
+
+prepare
+set -m # the lane is a process group, so that nothing of it is left behind
+lane=3 rungs=0
+what_only_has_to_end &
+beside=$!
+set +m
+trap 'kill -- -$beside 2>/dev/null' EXIT
+lane=2 rungs=0
+what_watches_the_clock
+wait $beside
+trap - EXIT
+
+printf '\n\033[1m==> summary (the outputs are in %s)\033[0m\n' "$logs"
+cat "$logs"/?.*.result
+printf '%-7s %5ds\n' "in all" $((SECONDS - start))
+! grep -q '^FAILED' "$logs"/?.*.result
