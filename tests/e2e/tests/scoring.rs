@@ -401,9 +401,7 @@ struct Served {
 }
 
 impl Served {
-    async fn start(payments: Namespace, mut manifest: Value) -> Result<Self> {
-        // The machine is cluster and tests at once: the usual 50 ms are for one that only scores.
-        manifest["spec"]["decision"]["deadline"] = json!("2s");
+    async fn start(payments: Namespace, manifest: Value) -> Result<Self> {
         payments.apply(&manifest)?;
         payments.until_stable(NAME, V1).await?;
         let host = manifest["spec"]["ingress"]["host"].as_str().context("no host")?;
