@@ -11,7 +11,7 @@ if [ $# -eq 2 ]; then
   http=$1 grpc=$2
 else
   # The programs as `cargo test` of the whole workspace builds them: another set of features would be another build.
-  cargo test --quiet --no-run --workspace --exclude fraudops-e2e --test process --test command_line
+  cargo test --quiet --no-run --workspace --test process --test command_line
   log=$(mktemp)
   ORT_DYLIB_PATH=${ORT_DYLIB_PATH:-$PWD/target/onnxruntime/libonnxruntime.so} target/debug/fraudops-scorer serve \
     --model scorer/tests/fixtures/tiny.onnx --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 --grpc-listen 127.0.0.1:0 \

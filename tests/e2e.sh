@@ -1,10 +1,36 @@
 #!/usr/bin/env bash
-# `make e2e`: the story on the whole cluster. KEEP=1 leaves the cluster up afterwards; it is also left up when a test fails.
+# `make e2e`: the story on the whole cluster; beside it, on a cluster of its own, what happens when the API server is away.
+#   tests/e2e.sh [PART_OF_A_TEST_NAME]    with a name everything runs on one cluster
+# KEEP=1 leaves the clusters up afterwards; they are also left up when a test fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$HOME/.cargo/bin:$PATH"
 
-VENV=train tests/stage.sh e2e up
+# On the cluster NAME: start it, run tests, stop it.
+on_cluster() { # name, arguments of cargo test
+  local name=$1
+  shift
+  VENV=train tests/stage.sh "$name" up
+  E2E_CLUSTER=$name cargo test --no-fail-fast --workspace "$@"
+  if [ -z "${KEEP:-}" ] && [ "${CLUSTER:-own}" = own ]; then tests/stage.sh "$name" down; fi
+}
+
 # Four at a time: most of their time is waiting for pods, and the machine that runs the tests is also the cluster.
-cargo test --no-fail-fast -p fraudops-e2e -- --test-threads 4 "$@"
-if [ -z "${KEEP:-}" ] && [ "${CLUSTER:-own}" = own ]; then tests/stage.sh e2e down; fi
+story=(--test scoring --test steps --test story) outage=(--test outage) log=target/e2e-outage.log
+if [ $# -gt 0 ] || [ "${CLUSTER:-own}" = current ]; then
+  on_cluster e2e "${story[@]}" "${outage[@]}" -- --test-threads 4 "$@"
+  exit
+fi
+# Built and prepared once, before two would do it at the same time.
+cargo test --quiet --no-run --workspace "${story[@]}" "${outage[@]}"
+VENV=train tests/stage.sh e2e up
+(on_cluster e2e-outage "${outage[@]}") >"$log" 2>&1 &
+beside=$! failed=0
+trap 'kill $beside 2>/dev/null' EXIT
+# A subshell of its own: `||` would switch -e off in a function.
+(on_cluster e2e "${story[@]}" -- --test-threads 4) &
+wait $! || failed=1
+wait $beside || failed=1
+trap - EXIT
+cat "$log"
+exit $failed

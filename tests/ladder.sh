@@ -49,6 +49,9 @@ onnx_runtime() { PYTHON=$(tests/venv.sh push)/bin/python scorer/onnxruntime.sh t
 stores() { tests/stores.sh >target/stores-missing; }
 
 # shellcheck disable=SC2317 # called by rung
+cluster_programs() { cargo build --quiet --workspace --bin fraudops-testcluster && target/debug/fraudops-testcluster build; }
+
+# shellcheck disable=SC2317 # called by rung
 training_tests() {
   local venv
   venv=$(tests/venv.sh train) && (cd examples/training && "$venv/bin/python" -m pytest)
@@ -61,7 +64,7 @@ api_server=(admission api_server node reconcile rollout telemetry)
 tests_on_an_api_server() {
   local selected=() name
   for name in "${api_server[@]}"; do selected+=(--test "$name"); done
-  cargo test --no-fail-fast --workspace --exclude fraudops-e2e "${selected[@]}"
+  cargo test --no-fail-fast --workspace "${selected[@]}"
 }
 
 # shellcheck disable=SC2317 # called by rung
@@ -72,19 +75,16 @@ all_other_tests() {
   for name in $names; do
     [[ " ${api_server[*]} " == *" $name "* ]] || selected+=(--test "$name")
   done
-  cargo test --no-fail-fast --workspace --exclude fraudops-e2e --lib --bins "${selected[@]}" || verdict=1
-  cargo test --no-fail-fast --workspace --exclude fraudops-e2e --doc || verdict=1
+  cargo test --no-fail-fast --workspace --lib --bins "${selected[@]}" || verdict=1
+  cargo test --no-fail-fast --workspace --doc || verdict=1
   return $verdict
 }
 
 # What the lanes run. They ask for it again in the same words, and find it.
 # shellcheck disable=SC2317 # called by rung
 build() {
-  cargo test --quiet --no-run --workspace --exclude fraudops-e2e && FUZZ_SECONDS=0 tests/fuzz.sh || return
-  if with_cluster; then
-    cargo test --quiet --no-run -p fraudops-e2e || return
-    [ "${CLUSTER:-own}" = current ] || tests/images.sh
-  fi
+  cargo test --quiet --no-run --workspace && FUZZ_SECONDS=0 tests/fuzz.sh || return
+  if with_cluster && [ "${CLUSTER:-own}" = own ]; then PROFILE=quick tests/images.sh; fi
 }
 
 with_cluster() { [ "$(id -u)" -eq 0 ] || [ "${CLUSTER:-own}" = current ]; }
@@ -92,7 +92,7 @@ with_cluster() { [ "$(id -u)" -eq 0 ] || [ "${CLUSTER:-own}" = current ]; }
 prepare() {
   rung "setup" tests/setup.sh
   rung "ONNX Runtime's library" onnx_runtime
-  rung "the test cluster's programs and images" cargo run --quiet -p fraudops-testcluster -- build
+  rung "the test cluster's programs and images" cluster_programs
   rung "servers for the tests of fetch" stores
   while read -r line; do skipped "tests of fetch with $line"; done <target/stores-missing
   rung "build" build

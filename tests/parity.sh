@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 export PATH="$HOME/.cargo/bin:$PATH"
 
 # The programs as `cargo test` of the whole workspace builds them: nothing is left to do after that.
-cargo test --quiet --no-run --workspace --exclude fraudops-e2e --test process --test command_line
+cargo test --quiet --no-run --workspace --test process --test command_line
 PYTHON=$(tests/venv.sh push)/bin/python scorer/onnxruntime.sh target/onnxruntime
 venv=$(tests/venv.sh train)
 export ORT_DYLIB_PATH=${ORT_DYLIB_PATH:-$PWD/target/onnxruntime/libonnxruntime.so}

@@ -25,7 +25,7 @@ fail() { printf 'stage: %s\n' "$*" >&2; exit 1; }
 start_own_cluster() {
   tests/setup.sh
   say "the test cluster (its programs are built once: some minutes on two cores)"
-  cargo build --quiet -p fraudops-testcluster
+  cargo build --quiet --workspace --bin fraudops-testcluster
   "$tool" up --name "$name"
   export PATH="$PWD/target/testcluster/bin:$PATH"
   KUBECONFIG=$("$tool" kubeconfig --name "$name")
@@ -33,7 +33,7 @@ start_own_cluster() {
   TRAEFIK_ADDRESS=$(kubectl get nodes -o jsonpath='{.items[0].status.addresses[?(@.type=="InternalIP")].address}')
   REGISTRY=$TRAEFIK_ADDRESS:5000 PLAIN_HTTP=1
   OPERATOR_IMAGE=localhost/fraudops/operator:dev SCORER_IMAGE=localhost/fraudops/scorer:dev
-  tests/images.sh
+  PROFILE=quick tests/images.sh
   load_image operator
   load_image scorer
 }

@@ -12,8 +12,12 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use fraudops_testcluster::Cluster;
 
-/// Where `tests/stage.sh e2e up` writes what it prepared.
-const STAGE_FILE: &str = "target/testcluster/e2e/stage.env";
+/// Names the prepared cluster: `tests/stage.sh NAME up` makes it, and writes what it prepared to its folder.
+const CLUSTER_NAME: &str = "E2E_CLUSTER";
+
+fn cluster_name() -> String {
+    env::var(CLUSTER_NAME).unwrap_or_else(|_| "e2e".to_owned())
+}
 
 /// A model on this machine and in the cluster's registry.
 #[derive(Clone, Debug)]
@@ -51,7 +55,7 @@ impl Stage {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../..")
             .canonicalize()?;
-        let file = env::var_os("E2E_STAGE").map_or_else(|| root.join(STAGE_FILE), PathBuf::from);
+        let file = root.join(format!("target/testcluster/{}/stage.env", cluster_name()));
         let text = fs::read_to_string(&file).with_context(|| {
             format!(
                 "no prepared cluster ({} is missing): run `make e2e`, which prepares one",
@@ -70,7 +74,7 @@ impl Stage {
     pub fn own_cluster(&self) -> Result<Option<Cluster>> {
         match env::var("CLUSTER").as_deref() {
             Ok("current") => Ok(None),
-            _ => Cluster::attach("e2e").map(Some),
+            _ => Cluster::attach(&cluster_name()).map(Some),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The API server is gone for a minute in the middle of a change of version: payments do not notice, and the change goes
 //! on afterwards.
 //!
-//! In a file of its own, because nothing else can be tested meanwhile.
+//! In a file of its own, because nothing else can be tested on that cluster meanwhile.
 
 use std::{fs, time::Duration};
 
