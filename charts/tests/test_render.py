@@ -98,10 +98,26 @@ def test_settings_reach_the_program():
     assert variables["FRAUDOPS_WATCH_NAMESPACES"] == "payments"
     assert variables["FRAUDOPS_SCORER_IMAGE"] == "registry.example/mirror/fraudops/scorer:9.9.9"
     assert variables["FRAUDOPS_INSECURE_REGISTRIES"] == "10.0.0.1:5000,registry.test"
+    public = "edge:app.kubernetes.io/name=traefik,app.kubernetes.io/instance=public"
+    assert variables["FRAUDOPS_TRAEFIK_SELECTOR"] == public
+    assert variables["FRAUDOPS_MONITORING_SELECTOR"] == "observability:"
     assert variables["FRAUDOPS_LEASE_DURATION"] == "30s"
     assert variables["FRAUDOPS_LOG_FORMAT"] == "text"
     assert variables["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://collector.observability:4317"
     assert variables["OTEL_TRACES_SAMPLER"] == "parentbased_traceidratio"
+
+
+def test_the_neighbours_are_those_that_the_program_would_take_itself():
+    source = (CHARTS.parent / "operator/src/cli.rs").read_text()
+    variables = environment(render({}))
+    for name in ("FRAUDOPS_TRAEFIK_SELECTOR", "FRAUDOPS_MONITORING_SELECTOR"):
+        (default,) = re.findall(rf'env = "{name}".*?default_value = "([^"]+)"', source)
+        assert variables[name] == default
+
+
+def test_the_operator_carries_the_label_by_which_scorer_pods_let_it_in(rendered):
+    labels = one(rendered, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert labels["app.kubernetes.io/name"] == "fraudops-operator"
 
 
 def test_the_network_policy_opens_the_port_of_the_collector():

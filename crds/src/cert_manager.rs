@@ -1,4 +1,4 @@
-//! cert-manager's `Certificate` (`cert-manager.io/v1`): the fields that we set and read.
+//! cert-manager's `Certificate` and `Issuer` (`cert-manager.io/v1`): the fields that we set and read.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::CustomResource;
@@ -66,7 +66,7 @@ pub struct CertificateStatus {
     pub not_after: Option<Time>,
 }
 
-/// A condition of a certificate.
+/// A condition of a certificate or an issuer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CertificateCondition {
@@ -81,4 +81,39 @@ pub struct CertificateCondition {
     /// For people.
     #[serde(default)]
     pub message: String,
+}
+
+/// Signs certificates of its namespace with a key pair.
+#[derive(CustomResource, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[kube(
+    group = "cert-manager.io",
+    version = "v1",
+    kind = "Issuer",
+    plural = "issuers",
+    namespaced,
+    schema = "disabled",
+    status = "IssuerStatus",
+    derive = "PartialEq"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuerSpec {
+    /// The authority.
+    pub ca: CaIssuer,
+}
+
+/// An authority whose key pair is in a Secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CaIssuer {
+    /// The Secret, of the same namespace.
+    pub secret_name: String,
+}
+
+/// What cert-manager says of an issuer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuerStatus {
+    /// `Ready`.
+    #[serde(default)]
+    pub conditions: Vec<CertificateCondition>,
 }

@@ -1,6 +1,8 @@
 //! The `FraudModel`: one manifest that runs a fraud model, names it on the network and replaces it safely.
 
+mod access;
 mod condition;
+mod decision_log;
 mod idempotency;
 mod ingress;
 mod model;
@@ -11,7 +13,9 @@ mod scorer;
 mod status;
 mod verdicts;
 
+pub use access::{Access, Mtls, RateLimit};
 pub use condition::{Condition, ConditionReason, ConditionType, upsert};
+pub use decision_log::DecisionLog;
 pub use idempotency::{Idempotency, Redis};
 pub use ingress::{Ingress, IssuerKind, IssuerRef, Tls};
 pub use model::{Decision, Model, OnModelError, PublicKeyRef, Verify};
@@ -73,6 +77,8 @@ pub const RETRY: &str = "fraudops.dev/retry";
         .message("metadata.name must begin with a letter and hold only a-z, 0-9 and '-': Services are named after it"),
     validation = Rule::new("!has(self.spec.rollout) || has(self.spec.ingress)")
         .message("rollout needs ingress: without a route there is no traffic to share out; add spec.ingress or remove spec.rollout"),
+    validation = Rule::new("!has(self.spec.access) || !has(self.spec.access.mtls) || has(self.spec.ingress) || (has(self.spec.access.mtls.allowedSANs) && self.spec.access.mtls.allowedSANs.size() > 0)")
+        .message("access.mtls without ingress needs allowedSANs, because nobody else has a certificate: name the callers there, or add spec.ingress"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct FraudModelSpec {
@@ -112,4 +118,10 @@ pub struct FraudModelSpec {
     /// How a new version gets its traffic. Without it, all at once when it is verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
+    /// Who may call, and how often. Without it whoever Traefik and the NetworkPolicy let in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<Access>,
+    /// A log of decisions on the scorer's standard output. Without it there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision_log: Option<DecisionLog>,
 }

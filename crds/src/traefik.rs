@@ -1,4 +1,4 @@
-//! Traefik's `IngressRoute` and `TraefikService` (`traefik.io/v1alpha1`): the fields that we set.
+//! Traefik's `IngressRoute`, `TraefikService` and `ServersTransport` (`traefik.io/v1alpha1`): the fields that we set.
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::CustomResource;
@@ -55,6 +55,12 @@ pub struct ServiceRef {
     /// Share of the requests, among the weights of one list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
+    /// `https`; plain HTTP without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<String>,
+    /// The `ServersTransport` with the certificates for `https`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub servers_transport: Option<String>,
 }
 
 /// The certificate of a route.
@@ -88,4 +94,37 @@ pub struct TraefikServiceSpec {
 pub struct Weighted {
     /// The Services; one of weight 0 is left out.
     pub services: Vec<ServiceRef>,
+}
+
+/// How Traefik speaks TLS with pods.
+#[derive(CustomResource, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[kube(
+    group = "traefik.io",
+    version = "v1alpha1",
+    kind = "ServersTransport",
+    plural = "serverstransports",
+    namespaced,
+    schema = "disabled",
+    derive = "PartialEq"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ServersTransportSpec {
+    /// The name that the certificate of the pods must carry.
+    pub server_name: String,
+    /// Who must have signed it.
+    #[serde(rename = "rootCAs")]
+    pub root_cas: Vec<RootCa>,
+    /// Secrets with the certificates that Traefik shows.
+    pub certificates_secrets: Vec<String>,
+    /// Whether each request has a connection for itself while it lasts.
+    #[serde(rename = "disableHTTP2")]
+    pub disable_http2: bool,
+}
+
+/// An authority that is trusted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RootCa {
+    /// A Secret with `ca.crt`.
+    pub secret: String,
 }

@@ -1,6 +1,8 @@
 //! Every admission rule of FraudModel against a real kube-apiserver: what must pass passes, what can't be honoured is
 //! refused with a message that names the field and the way out. Starts an API server on loopback.
 
+#[path = "admission/access.rs"]
+mod access;
 #[path = "admission/rollout.rs"]
 mod rollout;
 
@@ -744,6 +746,7 @@ fn rows() -> Vec<Row> {
             None,
         ),
     ];
+    rows.extend(access::rows());
     rows.extend(rollout::rows());
     rows.push((
         "a uri that is too long",

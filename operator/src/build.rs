@@ -3,6 +3,7 @@
 mod certificate;
 mod deployment;
 mod hpa;
+mod issuer;
 mod kind;
 mod meta;
 mod monitor;
@@ -11,6 +12,7 @@ mod pdb;
 mod policy;
 mod quantity;
 mod receipt_keys;
+mod servers_transport;
 mod service;
 mod service_account;
 mod serving;
@@ -24,10 +26,13 @@ use serde_json::Value;
 
 pub use kind::Kind;
 pub use meta::{
-    APPLIED_HASH, DIGEST, MANAGED_BY, MODEL_LABEL, SCORER_PORT, URI, VERSION, VERSION_HASH,
-    receipt_keys_name, secret_name, selector, version_name,
+    APPLIED_HASH, DIGEST, MANAGED_BY, MODEL_LABEL, MTLS, SCORER_PORT, URI, VERSION, VERSION_HASH,
+    client_certificate_name, issuer_name, receipt_keys_name, secret_name, selector, server_certificate_name,
+    version_name,
 };
 pub use receipt_keys::build as receipt_keys;
+pub use serving::asks_who_calls;
+pub use traefik::Backend;
 
 pub(crate) use policy::policy;
 
@@ -53,11 +58,20 @@ pub struct Served<'a> {
     pub initial_replicas: Option<i32>,
 }
 
+/// What of the surroundings shapes the objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Around {
+    /// Whether the Prometheus operator's kinds are there.
+    pub pod_monitors: bool,
+    /// Whether every pod that is there asks who calls, those of before included.
+    pub guarded: bool,
+}
+
 /// What belongs to the model and to each of its `versions`. The names inside are those of `version_name`.
-pub fn workloads(model: &ValidModel, versions: &[Served<'_>], pod_monitors: bool) -> Vec<Child> {
+pub fn workloads(model: &ValidModel, versions: &[Served<'_>], around: Around) -> Vec<Child> {
     let mut children = vec![
         child(Kind::ServiceAccount, service_account::build(model)),
-        child(Kind::NetworkPolicy, network_policy::build(model)),
+        child(Kind::NetworkPolicy, network_policy::build(model, around.guarded)),
     ];
     for served in versions {
         children.push(child(Kind::Deployment, deployment::build(model, served)));
@@ -72,7 +86,7 @@ pub fn workloads(model: &ValidModel, versions: &[Served<'_>], pod_monitors: bool
         children
             .extend(hpa::build(model, served.version).map(|hpa| child(Kind::HorizontalPodAutoscaler, hpa)));
     }
-    if pod_monitors {
+    if around.pod_monitors {
         children.push(child(Kind::PodMonitor, monitor::build(model)));
     }
     children
@@ -83,14 +97,28 @@ pub fn stable_service(model: &ValidModel, stable: &ModelVersion) -> Child {
     child(Kind::Service, service::build_stable(model, stable))
 }
 
-/// The Certificate, when cert-manager is to make one.
+/// What Traefik and the pods need to speak TLS with each other, where the spec asks for it.
+pub fn mtls(model: &ValidModel) -> Vec<Child> {
+    let certificates = [certificate::build_server(model), certificate::build_client(model)];
+    let issuer = issuer::build(model).map(|issuer| child(Kind::Issuer, issuer));
+    let transport = servers_transport::build(model);
+    let certificates = certificates
+        .into_iter()
+        .flatten()
+        .map(|certificate| child(Kind::Certificate, certificate));
+    let mut children: Vec<Child> = issuer.into_iter().chain(certificates).collect();
+    children.extend(transport.map(|transport| child(Kind::ServersTransport, transport)));
+    children
+}
+
+/// The Certificate of the route, when cert-manager is to make one.
 pub fn certificate(model: &ValidModel) -> Option<Child> {
     certificate::build(model).map(|certificate| child(Kind::Certificate, certificate))
 }
 
-/// The route to `versions` by their shares: the TraefikService before the IngressRoute that names it. `fallback`: hash of the
-/// version that answers where Traefik cannot use the TraefikService.
-pub fn route(model: &ValidModel, versions: &[(&ModelVersion, u8)], fallback: &str) -> Vec<Child> {
+/// The route to `versions` by their shares: the TraefikService before the IngressRoute that names it. `fallback`: the pods
+/// that answer where Traefik cannot use the TraefikService.
+pub fn route(model: &ValidModel, versions: &[(&ModelVersion, u8)], fallback: Backend<'_>) -> Vec<Child> {
     let Some(ingress) = &model.ingress else {
         return vec![];
     };
@@ -111,7 +139,8 @@ pub fn url(model: &ValidModel) -> String {
                 ingress.path.trim_end_matches('/')
             )
         }
-        None => format!("http://{}.{}.svc", model.name, model.namespace),
+        None if model.access.mtls.is_some() => format!("https://{}", meta::server_name(model)),
+        None => format!("http://{}", meta::server_name(model)),
     }
 }
 
@@ -137,10 +166,15 @@ mod tests {
             version: &model.wanted,
             initial_replicas: None,
         };
-        let mut children = workloads(model, &[served], true);
+        let around = Around {
+            pod_monitors: true,
+            guarded: true,
+        };
+        let mut children = workloads(model, &[served], around);
         children.push(stable_service(model, &model.wanted));
+        children.extend(mtls(model));
         children.extend(certificate(model));
-        children.extend(route(model, &[(&model.wanted, 100)], &model.wanted.hash));
+        children.extend(route(model, &[(&model.wanted, 100)], Backend::of(&model.wanted)));
         children.into_iter().map(|child| child.body).collect()
     }
 
@@ -206,6 +240,46 @@ mod tests {
             pod["initContainers"][0].get("env").is_none(),
             "only the scorer has the policy"
         );
+    }
+
+    #[test]
+    fn the_objects_of_a_model_with_access_and_a_decision_log() {
+        let mut model = fixture::model();
+        model.spec.access = serde_json::from_value(serde_json::json!({
+            "tokensSecretRef": { "name": "callers" },
+            "mtls": { "caSecretRef": { "name": "scorer-ca" }, "allowedSANs": ["checkout.shop.svc", "spiffe://example.com/ns/a"] },
+            "rateLimit": { "requestsPerSecond": 0.5, "burst": 100 },
+        }))
+        .unwrap();
+        model.spec.decision_log = serde_json::from_value(serde_json::json!({
+            "approvals": 0.25, "pseudonymKeySecretRef": { "name": "decision-log" } }))
+        .unwrap();
+        let valid = crate::reconcile::validate::validate(&model, &fixture::defaults()).unwrap();
+        assert_ne!(valid.wanted.hash, fixture::valid().wanted.hash);
+        let mut found = objects(&valid);
+        let unchanged = ["ServiceAccount", "PodDisruptionBudget", "PodMonitor"];
+        found.retain(|object| !unchanged.contains(&object["kind"].as_str().unwrap()));
+        insta::assert_yaml_snapshot!(found);
+    }
+
+    #[test]
+    fn access_without_a_route_needs_nothing_of_traefik() {
+        let mut model = fixture::model();
+        let mtls = serde_json::json!({ "mtls": { "caSecretRef": { "name": "ca" }, "allowedSANs": ["checkout.shop.svc"] } });
+        model.spec.access = serde_json::from_value(mtls).unwrap();
+        model.spec.ingress = None;
+        let valid = crate::reconcile::validate::validate(&model, &fixture::defaults()).unwrap();
+        let made: Vec<_> = mtls_names(&valid);
+        assert_eq!(made, ["Issuer card-fraud-mtls", "Certificate card-fraud-scorer"]);
+        assert_eq!(url(&valid), "https://card-fraud.payments.svc");
+        let text = serde_json::to_string(&objects(&valid)).unwrap();
+        assert!(!text.contains("FRAUDOPS_TRUST_FORWARDED"));
+    }
+
+    fn mtls_names(model: &ValidModel) -> Vec<String> {
+        let made = super::mtls(model).into_iter();
+        made.map(|child| format!("{:?} {}", child.kind, child.name))
+            .collect()
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use crate::neighbours::{Neighbours, Pods};
+
 pub use parse::Names;
 
 mod parse;
@@ -74,6 +76,15 @@ pub struct Settings {
     #[arg(long, env = "FRAUDOPS_INSECURE_REGISTRIES", value_name = "HOSTS", default_value = "", hide_default_value = true, value_parser = parse::registries)]
     pub insecure_registries: Names,
 
+    /// Traefik's pods, which the NetworkPolicies let in: LABEL=VALUE pairs separated by commas, NAMESPACE: before them or
+    /// alone, or any (for a Traefik in the host's network, which no label chooses)
+    #[arg(long, env = "FRAUDOPS_TRAEFIK_SELECTOR", value_name = "PODS", default_value = "app.kubernetes.io/name=traefik", value_parser = parse::pods)]
+    pub traefik_selector: Pods,
+
+    /// The pods that read metrics, in the same form
+    #[arg(long, env = "FRAUDOPS_MONITORING_SELECTOR", value_name = "PODS", default_value = "app.kubernetes.io/name=prometheus", value_parser = parse::pods)]
+    pub monitoring_selector: Pods,
+
     /// Look of the log lines
     #[arg(
         long,
@@ -131,6 +142,15 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whose pods may reach those of the models.
+    pub fn neighbours(&self) -> Neighbours {
+        Neighbours {
+            traefik: self.traefik_selector.clone(),
+            monitoring: self.monitoring_selector.clone(),
+            operator: self.namespace.clone(),
+        }
+    }
+
     /// A name for this process that no other process has, also not an earlier one in the same pod.
     pub fn unique_identity(&self) -> String {
         let host = || std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());

@@ -80,6 +80,7 @@ pub async fn run(
         defaults: Defaults {
             scorer_image: settings.scorer_image.clone(),
             insecure_registries: settings.insecure_registries.to_vec(),
+            neighbours: settings.neighbours(),
         },
         namespaces: namespaces.clone(),
         removal_delay: settings.removal_delay,

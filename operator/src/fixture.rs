@@ -5,9 +5,11 @@ use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
 use crate::{
-    build::{self, Child, Kind, Served, version_name},
+    build::{self, Around, Backend, Child, Kind, Served, version_name},
+    neighbours::Neighbours,
     reconcile::{
         observed::Observed,
+        plan::Plan,
         validate::{Defaults, ValidModel, validate},
     },
 };
@@ -35,6 +37,7 @@ pub fn defaults() -> Defaults {
     Defaults {
         scorer_image: "registry.example/scorer:1".into(),
         insecure_registries: vec![],
+        neighbours: Neighbours::default(),
     }
 }
 
@@ -56,10 +59,14 @@ impl Scene {
             version: &valid.wanted,
             initial_replicas: None,
         };
-        let mut children = build::workloads(&valid, &[served], false);
+        let mut children = build::workloads(&valid, &[served], Around::default());
         children.push(build::stable_service(&valid, &valid.wanted));
         children.extend(build::certificate(&valid));
-        children.extend(build::route(&valid, &[(&valid.wanted, 100)], &valid.wanted.hash));
+        children.extend(build::route(
+            &valid,
+            &[(&valid.wanted, 100)],
+            Backend::of(&valid.wanted),
+        ));
         let mut scene = Self {
             model: model(),
             observed: Observed::default(),
@@ -86,7 +93,7 @@ impl Scene {
             version: &valid.wanted,
             initial_replicas: None,
         };
-        for child in build::workloads(&valid, &[served], false) {
+        for child in build::workloads(&valid, &[served], Around::default()) {
             self.add(child);
         }
         let service = version_name(&valid.name, &valid.wanted.hash);
@@ -94,7 +101,30 @@ impl Scene {
         valid
     }
 
-    fn add(&mut self, Child { kind, name, mut body }: Child) {
+    /// Brings what is there to what a visit asked for: its pods are ready, other objects of ours are gone unless it keeps them.
+    pub fn carry_out(&mut self, valid: &ValidModel, plan: &Plan) {
+        let wanted = |kind, name: &String| {
+            plan.desired
+                .iter()
+                .any(|child| child.kind == kind && child.name == *name)
+        };
+        self.observed
+            .children
+            .retain(|(kind, name), child| wanted(*kind, name) || plan.keeps(valid, *kind, child));
+        for child in &plan.desired {
+            let status = self.observed.child(child.kind, &child.name);
+            let status = status.and_then(|live| live.data.get("status").cloned());
+            self.add(child.clone());
+            let key = (child.kind, child.name.clone());
+            if let (Some(status), Some(live)) = (status, self.observed.children.get_mut(&key)) {
+                live.data["status"] = status;
+            }
+        }
+        let hashes = self.observed.existing_versions().into_iter();
+        self.observed.endpoints = hashes.map(|hash| (version_name(&valid.name, &hash), 2)).collect();
+    }
+
+    pub fn add(&mut self, Child { kind, name, mut body }: Child) {
         body["metadata"]["generation"] = 1.into();
         if kind == Kind::Deployment {
             body["status"] = json!({ "observedGeneration": 1, "updatedReplicas": 2, "availableReplicas": 2, "readyReplicas": 2 });
@@ -112,9 +142,14 @@ impl Scene {
         }
     }
 
-    /// Sets the certificate's condition Ready.
+    /// Sets the condition Ready of the route's certificate.
     pub fn certificate(&mut self, status: &str, message: &str) {
-        let key = (Kind::Certificate, "card-fraud".to_owned());
+        self.certified("card-fraud", status, message);
+    }
+
+    /// Sets a certificate's condition Ready.
+    pub fn certified(&mut self, name: &str, status: &str, message: &str) {
+        let key = (Kind::Certificate, name.to_owned());
         if let Some(certificate) = self.observed.children.get_mut(&key) {
             certificate.data["status"] = json!({ "conditions": [
                 { "type": "Ready", "status": status, "observedGeneration": 1, "message": message }] });

@@ -18,6 +18,7 @@ mod fixture;
 pub mod leader;
 pub mod metrics;
 pub mod metrics_source;
+pub mod neighbours;
 pub mod process;
 pub mod reconcile;
 pub mod rollout;

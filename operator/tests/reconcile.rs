@@ -2,6 +2,7 @@
 //! version takes over. No kubelet runs here: the test says which pods are ready, as a kubelet would.
 
 #[path = "api/bench.rs"]
+#[allow(dead_code, reason = "shared with the other tests")]
 mod bench;
 
 use std::time::Duration;

@@ -120,7 +120,7 @@ async fn deployment(bench: &Bench, version: &str) -> Result<String> {
         instance_metadata: false,
         verify: None,
     };
-    let name = version_name("card-fraud", &version_of(&model)?.hash);
+    let name = version_name("card-fraud", &version_of(&model, false)?.hash);
     bench
         .wait_for::<k8s_openapi::api::apps::v1::Deployment>(&name, std::time::Duration::from_secs(30))
         .await?;

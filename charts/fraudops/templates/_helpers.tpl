@@ -81,10 +81,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   resources: [networkpolicies]
   verbs: [list, watch, create, patch, delete]
 - apiGroups: [traefik.io]
-  resources: [ingressroutes, traefikservices]
+  resources: [ingressroutes, serverstransports, traefikservices]
   verbs: [list, watch, create, patch, delete]
 - apiGroups: [cert-manager.io]
-  resources: [certificates]
+  resources: [certificates, issuers]
   verbs: [list, watch, create, patch, delete]
 - apiGroups: [monitoring.coreos.com]
   resources: [podmonitors]
@@ -119,6 +119,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   value: {{ include "fraudops.scorerImage" . | quote }}
 - name: FRAUDOPS_INSECURE_REGISTRIES
   value: {{ join "," .Values.insecureRegistries | quote }}
+- name: FRAUDOPS_TRAEFIK_SELECTOR
+  value: {{ .Values.traefikSelector | quote }}
+- name: FRAUDOPS_MONITORING_SELECTOR
+  value: {{ .Values.monitoringSelector | quote }}
 - name: FRAUDOPS_LEASE_DURATION
   value: {{ .Values.leaseDuration | quote }}
 - name: FRAUDOPS_RESYNC

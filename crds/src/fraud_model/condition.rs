@@ -33,6 +33,8 @@ words! {
         CertificateReady,
         /// The route is there.
         RouteReady,
+        /// Labels are taken only from who has a token or a client certificate. Says nothing about Ready.
+        FeedbackProtected,
         /// Work goes on (kstatus: abnormal-true).
         Reconciling,
         /// No progress without somebody's help (kstatus: abnormal-true).
@@ -87,6 +89,12 @@ words! {
         NameTaken,
         /// Another field manager keeps changing a field of ours.
         FieldConflict,
+        /// `/feedback` asks for a token, or for a client certificate.
+        Protected,
+        /// `/feedback` asks Traefik for a client certificate, and Traefik asks nobody.
+        BehindTraefik,
+        /// `/feedback` takes labels from whoever reaches it.
+        Open,
         /// Traefik's kinds are not installed.
         TraefikMissing,
         /// cert-manager's kinds are not installed.

@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::SecretRef;
+use super::{SecretRef, status::is_false};
 
 /// Which model is served, and where its bytes are.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,10 +73,6 @@ pub struct Model {
     /// Serve only what is signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<Verify>,
-}
-
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 /// Which signature the model must have.

@@ -58,7 +58,7 @@ pub struct FraudModelStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub selector: Option<String>,
-    /// Ready, Available, Progressing, ModelVerified, CertificateReady, RouteReady; Reconciling and Stalled only while true.
+    /// Ready, Available, Progressing, ModelVerified, CertificateReady, RouteReady, FeedbackProtected; Reconciling and Stalled only while true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -78,9 +78,16 @@ pub struct ModelVersion {
     /// Where its ONNX file is.
     #[schemars(length(max = 1024))]
     pub uri: String,
-    /// Eight hex digits that name its Deployment and Service: a hash of version and digest.
+    /// Eight hex digits that name its Deployment and Service: a hash of version, digest and `mtls`.
     #[schemars(length(max = 8))]
     pub hash: String,
+    /// Whether its pods speak TLS and ask for client certificates (`spec.access.mtls`).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub mtls: bool,
+}
+
+pub(super) fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// A version that has no traffic any more.

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ModelVersion;
+use super::{ModelVersion, status::is_false};
 
 /// The version that is to take over.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -22,6 +22,9 @@ pub struct Candidate {
     /// Eight hex digits that name its Deployment and Service.
     #[schemars(length(max = 8))]
     pub hash: String,
+    /// Whether its pods speak TLS and ask for client certificates.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub mtls: bool,
     /// The step of `spec.rollout.steps` that it is at, from 1 on; 0 before the first.
     #[serde(default)]
     pub step: u32,
@@ -48,6 +51,7 @@ impl Candidate {
             digest: self.digest.clone(),
             uri: self.uri.clone(),
             hash: self.hash.clone(),
+            mtls: self.mtls,
         }
     }
 }

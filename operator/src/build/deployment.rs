@@ -68,13 +68,17 @@ pub(super) fn build(model: &ValidModel, served: &Served<'_>) -> Deployment {
 
 /// What a visit needs to know of a version whose `status` was lost.
 fn version_annotations(version: &ModelVersion) -> BTreeMap<String, String> {
-    [
+    let mut notes: BTreeMap<String, String> = [
         (meta::VERSION, &version.version),
         (meta::DIGEST, &version.digest),
         (meta::URI, &version.uri),
     ]
     .map(|(key, value)| (key.to_owned(), value.clone()))
-    .into()
+    .into();
+    if version.mtls {
+        notes.insert(meta::MTLS.into(), "true".into());
+    }
+    notes
 }
 
 /// With an autoscaler the number is its own, but for the first moment of a Deployment.
@@ -102,7 +106,7 @@ fn template(model: &ValidModel, version: &ModelVersion) -> PodTemplateSpec {
             security_context: Some(pod_security()),
             init_containers: Some(vec![fetch(model, &source)]),
             containers: vec![serve(model, version)],
-            volumes: Some(volumes(model, source)),
+            volumes: Some(volumes(model, version, source)),
             image_pull_secrets: non_empty(&scorer.image_pull_secrets),
             node_selector: (!scorer.node_selector.is_empty()).then(|| scorer.node_selector.clone()),
             tolerations: non_empty(&scorer.tolerations),
@@ -133,7 +137,7 @@ fn fetch(model: &ValidModel, source: &Source) -> Container {
 fn serve(model: &ValidModel, version: &ModelVersion) -> Container {
     let decision = &model.decision;
     let mut mounts = vec![mount("model", MODEL_DIR, true)];
-    mounts.extend(serving::mounts(model));
+    mounts.extend(serving::mounts(model, version));
     Container {
         name: "scorer".into(),
         args: Some(vec![
@@ -156,7 +160,7 @@ fn serve(model: &ValidModel, version: &ModelVersion) -> Container {
             port(meta::GRPC_PORT, 9000),
             port(meta::METRICS_PORT, 8010),
         ]),
-        env: non_empty(&serving::env(model)),
+        env: non_empty(&serving::env(model, version)),
         volume_mounts: Some(mounts),
         startup_probe: Some(probe("/readyz", 1, 300)),
         readiness_probe: Some(probe("/readyz", 2, 2)),
@@ -231,7 +235,7 @@ fn pod_security() -> PodSecurityContext {
     }
 }
 
-fn volumes(model: &ValidModel, source: Source) -> Vec<Volume> {
+fn volumes(model: &ValidModel, version: &ModelVersion, source: Source) -> Vec<Volume> {
     let mut volumes = vec![Volume {
         name: "model".into(),
         empty_dir: Some(EmptyDirVolumeSource {
@@ -241,7 +245,7 @@ fn volumes(model: &ValidModel, source: Source) -> Vec<Volume> {
         ..Volume::default()
     }];
     volumes.extend(source.volumes);
-    volumes.extend(serving::volumes(model));
+    volumes.extend(serving::volumes(model, version));
     volumes
 }
 

@@ -1,9 +1,9 @@
 //! The kinds that the operator makes, in the order in which they are applied; they are removed in the reverse order.
 
 use fraudops_crds::{
-    cert_manager::Certificate,
+    cert_manager::{Certificate, Issuer},
     monitoring::PodMonitor,
-    traefik::{IngressRoute, TraefikService},
+    traefik::{IngressRoute, ServersTransport, TraefikService},
 };
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -33,7 +33,11 @@ pub enum Kind {
     /// monitoring.coreos.com/v1
     PodMonitor,
     /// cert-manager.io/v1
+    Issuer,
+    /// cert-manager.io/v1
     Certificate,
+    /// traefik.io/v1alpha1
+    ServersTransport,
     /// traefik.io/v1alpha1
     TraefikService,
     /// traefik.io/v1alpha1
@@ -42,7 +46,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in the order of application.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::ServiceAccount,
         Self::NetworkPolicy,
         Self::Deployment,
@@ -50,7 +54,9 @@ impl Kind {
         Self::PodDisruptionBudget,
         Self::HorizontalPodAutoscaler,
         Self::PodMonitor,
+        Self::Issuer,
         Self::Certificate,
+        Self::ServersTransport,
         Self::TraefikService,
         Self::IngressRoute,
     ];
@@ -65,7 +71,9 @@ impl Kind {
             Self::PodDisruptionBudget => ApiResource::erase::<PodDisruptionBudget>(&()),
             Self::HorizontalPodAutoscaler => ApiResource::erase::<HorizontalPodAutoscaler>(&()),
             Self::PodMonitor => ApiResource::erase::<PodMonitor>(&()),
+            Self::Issuer => ApiResource::erase::<Issuer>(&()),
             Self::Certificate => ApiResource::erase::<Certificate>(&()),
+            Self::ServersTransport => ApiResource::erase::<ServersTransport>(&()),
             Self::TraefikService => ApiResource::erase::<TraefikService>(&()),
             Self::IngressRoute => ApiResource::erase::<IngressRoute>(&()),
         }
@@ -75,7 +83,12 @@ impl Kind {
     pub fn is_optional(self) -> bool {
         matches!(
             self,
-            Self::PodMonitor | Self::Certificate | Self::TraefikService | Self::IngressRoute
+            Self::PodMonitor
+                | Self::Issuer
+                | Self::Certificate
+                | Self::ServersTransport
+                | Self::TraefikService
+                | Self::IngressRoute
         )
     }
 }

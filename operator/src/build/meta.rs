@@ -23,9 +23,13 @@ pub const VERSION: &str = "fraudops.dev/model-version";
 pub const DIGEST: &str = "fraudops.dev/model-digest";
 /// Annotation of a Deployment: where its ONNX file is.
 pub const URI: &str = "fraudops.dev/model-uri";
+/// Annotation of a Deployment: its pods speak TLS and ask for client certificates. Absent where they do not.
+pub const MTLS: &str = "fraudops.dev/mtls";
 
 /// Name of the port that predictions are served on.
 pub const SCORER_PORT: &str = "http";
+/// Name of that port in the Service of pods that speak TLS.
+pub(super) const SCORER_TLS_PORT: &str = "https";
 /// Name of the port of the Open Inference Protocol over gRPC.
 pub(super) const GRPC_PORT: &str = "grpc";
 /// Name of the port of metrics and probes.
@@ -36,9 +40,34 @@ pub fn version_name(model: &str, hash: &str) -> String {
     format!("{model}-{hash}")
 }
 
-/// Name of the Secret that cert-manager writes.
-pub fn secret_name(model: &str) -> String {
-    format!("{model}-tls")
+/// Name of the Secret that cert-manager writes for a Certificate.
+pub fn secret_name(certificate: &str) -> String {
+    format!("{certificate}-tls")
+}
+
+/// Name of the Issuer of the certificates between Traefik and the pods.
+pub fn issuer_name(model: &str) -> String {
+    format!("{model}-mtls")
+}
+
+/// Name of the Certificate of the pods.
+pub fn server_certificate_name(model: &str) -> String {
+    format!("{model}-scorer")
+}
+
+/// Name of the Certificate that Traefik shows to the pods.
+pub fn client_certificate_name(model: &str) -> String {
+    format!("{model}-traefik")
+}
+
+/// The name that the pods' certificate carries: that of the Service for callers inside the cluster.
+pub(super) fn server_name(model: &ValidModel) -> String {
+    format!("{}.{}.svc", model.name, model.namespace)
+}
+
+/// The name that Traefik's client certificate carries. No DNS server knows it.
+pub(super) fn traefik_client(model: &ValidModel) -> String {
+    format!("traefik.{}.{}.fraudops", model.name, model.namespace)
 }
 
 /// Name of the Secret with the keys of receipts that the operator makes.

@@ -1,15 +1,24 @@
-//! The NetworkPolicy of the pods: in on the three ports, out only to DNS, the model's store, Redis and telemetry.
+//! The NetworkPolicy of the pods: in on the three ports, from neighbours or from whoever the scorer itself asks for a token or
+//! a certificate; out only to DNS, the model's store, Redis and telemetry.
+
+use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::networking::v1::{
         IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
         NetworkPolicyPort, NetworkPolicySpec,
     },
-    apimachinery::pkg::util::intstr::IntOrString,
+    apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
 
 use super::{meta, source::has_scheme};
-use crate::reconcile::validate::ValidModel;
+use crate::{
+    neighbours::{Neighbours, Pods},
+    reconcile::validate::ValidModel,
+};
+
+/// Label that Kubernetes gives every namespace.
+const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
 const OTLP_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 /// Variables that name a store of one's own.
@@ -24,23 +33,61 @@ const METADATA_NETWORK: &str = "169.254.0.0/16";
 /// 80 everywhere; GKE's metadata server also listens on 988.
 const METADATA_PORTS: [i32; 2] = [80, 988];
 
-pub(super) fn build(model: &ValidModel) -> NetworkPolicy {
+/// `guarded`: every pod that is there asks who calls.
+pub(super) fn build(model: &ValidModel, guarded: bool) -> NetworkPolicy {
     NetworkPolicy {
         metadata: meta::shared(model, model.name.clone()),
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(meta::all_pods(model)),
             policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
-            ingress: Some(vec![NetworkPolicyIngressRule {
-                ports: Some(vec![
-                    named(meta::SCORER_PORT),
-                    named(meta::GRPC_PORT),
-                    named(meta::METRICS_PORT),
-                ]),
-                from: None,
-            }]),
+            ingress: Some(ingress(model, guarded)),
             egress: Some(egress(model)),
         }),
     }
+}
+
+fn ingress(model: &ValidModel, guarded: bool) -> Vec<NetworkPolicyIngressRule> {
+    let Neighbours {
+        traefik,
+        monitoring,
+        operator: _,
+    } = &model.neighbours;
+    let operator = model.neighbours.operator_pods();
+    let callers = match model.asks_who_calls() && guarded {
+        true => &Pods::Any,
+        false => traefik,
+    };
+    vec![
+        NetworkPolicyIngressRule {
+            ports: Some(vec![named(meta::SCORER_PORT), named(meta::GRPC_PORT)]),
+            from: peers([callers, &operator]),
+        },
+        NetworkPolicyIngressRule {
+            ports: Some(vec![named(meta::METRICS_PORT)]),
+            from: peers([&operator, monitoring]),
+        },
+    ]
+}
+
+/// None: from everywhere.
+fn peers(pods: [&Pods; 2]) -> Option<Vec<NetworkPolicyPeer>> {
+    pods.into_iter().map(peer).collect()
+}
+
+fn peer(pods: &Pods) -> Option<NetworkPolicyPeer> {
+    let Pods::Labelled { namespace, labels } = pods else {
+        return None;
+    };
+    let select = |labels: BTreeMap<String, String>| LabelSelector {
+        match_labels: (!labels.is_empty()).then_some(labels),
+        ..LabelSelector::default()
+    };
+    let namespace = namespace.iter().map(|name| (NAMESPACE_NAME.into(), name.clone()));
+    Some(NetworkPolicyPeer {
+        namespace_selector: Some(select(namespace.collect())),
+        pod_selector: Some(select(labels.clone())),
+        ip_block: None,
+    })
 }
 
 fn egress(model: &ValidModel) -> Vec<NetworkPolicyEgressRule> {
@@ -134,6 +181,55 @@ mod tests {
             other => panic!("{other:?}"),
         };
         ports.map(number).collect()
+    }
+
+    /// Who is let in, port by port: peers as JSON, `null` for everybody.
+    fn let_in(model: &ValidModel, guarded: bool) -> [serde_json::Value; 2] {
+        let rules = serde_json::to_value(ingress(model, guarded)).unwrap();
+        assert_eq!(rules[0]["ports"].as_array().unwrap().len(), 2);
+        assert_eq!(rules[1]["ports"][0]["port"], "metrics");
+        [rules[0]["from"].clone(), rules[1]["from"].clone()]
+    }
+
+    #[test]
+    fn only_neighbours_reach_pods_that_ask_nobody_who_calls() {
+        let anywhere = |name: &str| json!({ "namespaceSelector": {}, "podSelector": { "matchLabels": { "app.kubernetes.io/name": name } } });
+        let operator = json!({
+            "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": "fraudops-system" } },
+            "podSelector": { "matchLabels": { "app.kubernetes.io/name": "fraudops-operator" } },
+        });
+        let [serving, metrics] = let_in(&fixture::valid(), true);
+        assert_eq!(serving, json!([anywhere("traefik"), operator]));
+        assert_eq!(metrics, json!([operator, anywhere("prometheus")]));
+    }
+
+    #[test]
+    fn everybody_reaches_pods_that_ask_who_calls_once_all_of_them_do() {
+        let mut model = fixture::valid();
+        let tokens = json!({ "tokensSecretRef": { "name": "callers" } });
+        model.access = serde_json::from_value(tokens).unwrap();
+        assert!(let_in(&model, true)[0].is_null());
+        assert!(let_in(&model, false)[0].is_array(), "a pod of before asks nobody");
+        assert!(let_in(&model, true)[1].is_array(), "metrics are never guarded");
+        model.access = serde_json::from_value(json!({ "rateLimit": { "requestsPerSecond": 1 } })).unwrap();
+        assert!(
+            let_in(&model, true)[0].is_array(),
+            "a limit asks nobody who they are"
+        );
+    }
+
+    #[test]
+    fn neighbours_can_be_chosen_by_namespace_or_not_at_all() {
+        let mut model = fixture::valid();
+        model.neighbours.traefik = Pods::Any;
+        model.neighbours.monitoring = "monitoring:".parse().unwrap();
+        let [serving, metrics] = let_in(&model, true);
+        assert!(serving.is_null());
+        let namespace = json!({ "matchLabels": { "kubernetes.io/metadata.name": "monitoring" } });
+        assert_eq!(
+            metrics[1],
+            json!({ "namespaceSelector": namespace, "podSelector": {} })
+        );
     }
 
     #[test]

@@ -22,19 +22,30 @@ fn selecting(model: &ValidModel, version: &ModelVersion, metadata: ObjectMeta) -
         metadata,
         spec: Some(ServiceSpec {
             selector: Some(meta::selector(&model.name, &version.hash)),
-            ports: Some(vec![port(meta::SCORER_PORT, 80), port(meta::GRPC_PORT, 9000)]),
+            ports: Some(vec![
+                serving(version.mtls),
+                port(meta::GRPC_PORT, 9000, meta::GRPC_PORT),
+            ]),
             ..ServiceSpec::default()
         }),
         ..Service::default()
     }
 }
 
-fn port(name: &str, port: i32) -> ServicePort {
+/// Another port where the pods speak TLS: who does not know of it is refused, rather than misunderstood.
+fn serving(mtls: bool) -> ServicePort {
+    match mtls {
+        true => port(meta::SCORER_TLS_PORT, 443, meta::SCORER_PORT),
+        false => port(meta::SCORER_PORT, 80, meta::SCORER_PORT),
+    }
+}
+
+fn port(name: &str, port: i32, target: &str) -> ServicePort {
     ServicePort {
         name: Some(name.into()),
         port,
         protocol: Some("TCP".into()),
-        target_port: Some(IntOrString::String(name.into())),
+        target_port: Some(IntOrString::String(target.into())),
         ..ServicePort::default()
     }
 }

@@ -1,6 +1,7 @@
 //! What the `scorer` container gets from the manifest beside its flags: environment, mounts, volumes.
 
-use k8s_openapi::api::core::v1::{ConfigMapVolumeSource, EnvVar, Volume, VolumeMount};
+use fraudops_crds::fraud_model::ModelVersion;
+use k8s_openapi::api::core::v1::{ConfigMapVolumeSource, EnvVar, Pod, Volume, VolumeMount};
 
 use super::{
     meta, policy,
@@ -11,49 +12,150 @@ use crate::reconcile::validate::ValidModel;
 const RECEIPT_KEYS_DIR: &str = "/etc/fraudops/receipt-keys";
 const REDIS_DIR: &str = "/etc/fraudops/redis";
 const LISTS_DIR: &str = "/etc/fraudops/lists";
+const TOKENS_DIR: &str = "/etc/fraudops/tokens";
+const TLS_DIR: &str = "/etc/fraudops/tls";
+const DECISION_LOG_DIR: &str = "/etc/fraudops/decision-log";
+/// Variables that make the scorer ask who calls.
+const TOKENS: &str = "FRAUDOPS_TOKENS";
+const TLS_CLIENT_SAN: &str = "FRAUDOPS_TLS_CLIENT_SAN";
+
+/// Whether a scorer pod asks who calls: for a token, or for a client certificate.
+pub fn asks_who_calls(pod: &Pod) -> bool {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let mut variables = containers
+        .filter(|container| container.name == "scorer")
+        .flat_map(|container| container.env.iter().flatten());
+    variables.any(|variable| [TOKENS, TLS_CLIENT_SAN].contains(&variable.name.as_str()))
+}
 
 /// The spec's environment, the policy, and where the mounted Secrets are.
-pub(super) fn env(model: &ValidModel) -> Vec<EnvVar> {
-    let ours = |name: &str, value: &str| EnvVar {
-        name: name.into(),
-        value: Some(value.into()),
-        value_from: None,
-    };
+pub(super) fn env(model: &ValidModel, version: &ModelVersion) -> Vec<EnvVar> {
     let mut env = model.scorer.env.clone();
     env.push(ours("FRAUDOPS_RECEIPT_KEYS", RECEIPT_KEYS_DIR));
     if let Some(redis) = &model.idempotency.redis {
         env.push(ours("FRAUDOPS_REDIS", REDIS_DIR));
         env.push(ours("FRAUDOPS_REDIS_TIMEOUT", &redis.timeout));
     }
+    env.extend(access(model, version));
+    env.extend(decision_log(model));
     env.extend(policy::policy(model).map(|policy| ours("FRAUDOPS_POLICY", &policy)));
     env
 }
 
-/// Mounts of [`volumes`].
-pub(super) fn mounts(model: &ValidModel) -> Vec<VolumeMount> {
-    let mut mounts = vec![mount("receipt-keys", RECEIPT_KEYS_DIR, true)];
-    if model.idempotency.redis.is_some() {
-        mounts.push(mount("redis", REDIS_DIR, true));
+fn ours(name: &str, value: &str) -> EnvVar {
+    EnvVar {
+        name: name.into(),
+        value: Some(value.into()),
+        value_from: None,
     }
-    let lists = list_maps(model);
-    mounts.extend(lists.map(|(volume, list, _)| mount(&volume, &format!("{LISTS_DIR}/{list}"), true)));
-    mounts
 }
 
-/// Keys, addresses and lists. None is optional: a pod that would serve without one of them must not start.
-pub(super) fn volumes(model: &ValidModel) -> Vec<Volume> {
+fn access(model: &ValidModel, version: &ModelVersion) -> Vec<EnvVar> {
+    let mut env = vec![];
+    if model.access.tokens_secret_ref.is_some() {
+        env.push(ours(TOKENS, TOKENS_DIR));
+    }
+    if let Some(rate) = &model.access.rate_limit {
+        env.push(ours("FRAUDOPS_RATE_LIMIT", &rate.requests_per_second.to_string()));
+        let burst = rate.burst.map(|burst| burst.to_string());
+        env.extend(burst.map(|burst| ours("FRAUDOPS_RATE_BURST", &burst)));
+    }
+    // Traefik is in front of the pods then, and says where a request came from.
+    if model.ingress.is_some() {
+        env.push(ours("FRAUDOPS_TRUST_FORWARDED", "true"));
+    }
+    if version.mtls {
+        env.push(ours("FRAUDOPS_TLS", TLS_DIR));
+        env.push(ours(TLS_CLIENT_SAN, &clients(model)));
+    }
+    env
+}
+
+/// Names of which a client's certificate must carry one. Traefik's is always among them, so that a route can be added
+/// without a moment in which pods refuse it.
+fn clients(model: &ValidModel) -> String {
+    let mut names = vec![meta::traefik_client(model)];
+    names.extend(
+        model
+            .access
+            .mtls
+            .iter()
+            .flat_map(|mtls| mtls.allowed_sans.iter().cloned()),
+    );
+    names.join(",")
+}
+
+fn decision_log(model: &ValidModel) -> Vec<EnvVar> {
+    let Some(log) = &model.decision_log else {
+        return vec![];
+    };
+    let mut env = vec![
+        ours("FRAUDOPS_DECISION_LOG", "stdout"),
+        ours("FRAUDOPS_DECISION_LOG_APPROVALS", &log.approvals.to_string()),
+    ];
+    if log.pseudonym_key_secret_ref.is_some() {
+        env.push(ours(
+            "FRAUDOPS_DECISION_LOG_KEY",
+            &format!("{DECISION_LOG_DIR}/key"),
+        ));
+    }
+    env
+}
+
+/// Volume, directory and Secret of each Secret that is mounted. None is optional: a pod that would serve without one of
+/// them must not start.
+fn secrets(model: &ValidModel, version: &ModelVersion) -> Vec<(&'static str, &'static str, String)> {
     let keys = model.receipts.key_secret_ref.as_ref();
     let keys = keys.map_or_else(
         || meta::receipt_keys_name(&model.name),
         |secret| secret.name.clone(),
     );
-    let mut volumes = vec![secret_volume("receipt-keys".into(), mounted_secret(&keys))];
-    if let Some(redis) = &model.idempotency.redis {
-        volumes.push(secret_volume(
-            "redis".into(),
-            mounted_secret(&redis.secret_ref.name),
-        ));
-    }
+    let redis = model.idempotency.redis.as_ref().map(|redis| &redis.secret_ref);
+    let log = model.decision_log.as_ref();
+    let pseudonyms = log.and_then(|log| log.pseudonym_key_secret_ref.as_ref());
+    let tls = || meta::secret_name(&meta::server_certificate_name(&model.name));
+    [
+        ("receipt-keys", RECEIPT_KEYS_DIR, Some(keys)),
+        ("redis", REDIS_DIR, redis.map(|secret| secret.name.clone())),
+        (
+            "tokens",
+            TOKENS_DIR,
+            model
+                .access
+                .tokens_secret_ref
+                .as_ref()
+                .map(|secret| secret.name.clone()),
+        ),
+        ("tls", TLS_DIR, version.mtls.then(tls)),
+        (
+            "decision-log",
+            DECISION_LOG_DIR,
+            pseudonyms.map(|secret| secret.name.clone()),
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(volume, directory, secret)| Some((volume, directory, secret?)))
+    .collect()
+}
+
+/// Mounts of [`volumes`].
+pub(super) fn mounts(model: &ValidModel, version: &ModelVersion) -> Vec<VolumeMount> {
+    let secrets = secrets(model, version);
+    let mut mounts: Vec<VolumeMount> = secrets
+        .iter()
+        .map(|(volume, directory, _)| mount(volume, directory, true))
+        .collect();
+    let lists = list_maps(model);
+    mounts.extend(lists.map(|(volume, list, _)| mount(&volume, &format!("{LISTS_DIR}/{list}"), true)));
+    mounts
+}
+
+/// Keys, addresses, tokens, certificates and lists.
+pub(super) fn volumes(model: &ValidModel, version: &ModelVersion) -> Vec<Volume> {
+    let secrets = secrets(model, version).into_iter();
+    let mut volumes: Vec<Volume> = secrets
+        .map(|(volume, _, secret)| secret_volume(volume.into(), mounted_secret(&secret)))
+        .collect();
     volumes.extend(list_maps(model).map(|(name, _, config_map)| Volume {
         name,
         config_map: Some(ConfigMapVolumeSource {

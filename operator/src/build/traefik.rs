@@ -23,7 +23,7 @@ pub(super) fn build_service(model: &ValidModel, versions: &[(&ModelVersion, u8)]
                 services: routed
                     .map(|(routed, weight)| ServiceRef {
                         weight: Some(u32::from(*weight)),
-                        ..version(model, &routed.hash)
+                        ..version(model, Backend::of(routed))
                     })
                     .collect(),
             },
@@ -31,9 +31,28 @@ pub(super) fn build_service(model: &ValidModel, versions: &[(&ModelVersion, u8)]
     }
 }
 
+/// Pods of one version, as a route names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backend<'a> {
+    /// Hash of the version.
+    pub hash: &'a str,
+    /// Whether its pods speak TLS.
+    pub mtls: bool,
+}
+
+impl<'a> Backend<'a> {
+    /// The pods of `version`.
+    pub fn of(version: &'a ModelVersion) -> Self {
+        Self {
+            hash: &version.hash,
+            mtls: version.mtls,
+        }
+    }
+}
+
 /// Two rules for the same requests. Traefik drops a rule whose list names a Service that it has not heard of yet; then the
 /// second one, of the next lower priority, answers with a version that it knows.
-pub(super) fn build_route(model: &ValidModel, ingress: &Ingress, fallback: &str) -> IngressRoute {
+pub(super) fn build_route(model: &ValidModel, ingress: &Ingress, fallback: Backend<'_>) -> IngressRoute {
     let mut metadata = meta::shared(model, model.name.clone());
     if !ingress.annotations.is_empty() {
         metadata.annotations = Some(ingress.annotations.clone());
@@ -55,6 +74,8 @@ pub(super) fn build_route(model: &ValidModel, ingress: &Ingress, fallback: &str)
                         name: model.name.clone(),
                         port: None,
                         weight: None,
+                        scheme: None,
+                        servers_transport: None,
                     }],
                 },
                 Route {
@@ -74,12 +95,20 @@ pub(super) fn build_route(model: &ValidModel, ingress: &Ingress, fallback: &str)
     }
 }
 
-fn version(model: &ValidModel, hash: &str) -> ServiceRef {
+/// While TLS is switched on or off the two versions differ in it: each is spoken to in its own way.
+fn version(model: &ValidModel, Backend { hash, mtls }: Backend<'_>) -> ServiceRef {
+    let port = if mtls {
+        meta::SCORER_TLS_PORT
+    } else {
+        meta::SCORER_PORT
+    };
     ServiceRef {
         kind: "Service".into(),
         name: meta::version_name(&model.name, hash),
-        port: Some(IntOrString::String(meta::SCORER_PORT.into())),
+        port: Some(IntOrString::String(port.into())),
         weight: None,
+        scheme: mtls.then(|| "https".into()),
+        servers_transport: mtls.then(|| model.name.clone()),
     }
 }
 

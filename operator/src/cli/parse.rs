@@ -6,6 +6,8 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use tracing_subscriber::EnvFilter;
 
+use crate::neighbours::Pods;
+
 /// A comma-separated list, sorted and without repetitions; may be empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names(Vec<String>);
@@ -64,6 +66,11 @@ pub(super) fn registries(text: &str) -> Result<Names, String> {
             .map(|authority| authority.to_string())
             .ok_or_else(|| format!("\"{host}\" is not a registry: give HOST:PORT without scheme and path"))
     })
+}
+
+/// Pods: `any`, or labels with or without a namespace.
+pub(super) fn pods(text: &str) -> Result<Pods, String> {
+    text.parse()
 }
 
 /// A filter of log lines.

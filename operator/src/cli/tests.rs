@@ -29,6 +29,7 @@ fn without_arguments_the_operator_runs_cluster_wide_with_leader_election() {
     assert_eq!(settings.lease_duration, Duration::from_secs(15));
     assert_eq!(settings.resync, Duration::from_secs(300));
     assert_eq!(settings.metrics_addr.to_string(), "0.0.0.0:8080");
+    assert_eq!(settings.neighbours(), Neighbours::default());
 }
 
 #[test]
@@ -80,6 +81,16 @@ fn a_wrong_value_is_refused_with_the_flag_and_a_right_example() {
         ),
         (["--scorer-image", ""], "--scorer-image", "REGISTRY/NAME"),
         (["--identity", "a b"], "--identity", "without spaces"),
+        (
+            ["--traefik-selector", "traefik"],
+            "--traefik-selector",
+            "LABEL=VALUE",
+        ),
+        (
+            ["--monitoring-selector", "Monitoring:a=b"],
+            "--monitoring-selector",
+            "NAMESPACE:",
+        ),
     ] {
         let message = refusal(&args);
         assert!(

@@ -2,13 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fraudops_crds::{cert_manager::CertificateStatus, fraud_model::ModelVersion};
+use fraudops_crds::{
+    cert_manager::{CertificateStatus, IssuerStatus},
+    fraud_model::ModelVersion,
+};
 use kube::{ResourceExt, core::DynamicObject};
 use serde_json::Value;
 
 use super::pods::{PodReading, PodReport};
 use crate::{
-    build::{DIGEST, Kind, MODEL_LABEL, URI, VERSION, VERSION_HASH, version_name},
+    build::{
+        DIGEST, Kind, MODEL_LABEL, MTLS, URI, VERSION, VERSION_HASH, client_certificate_name, issuer_name,
+        server_certificate_name, version_name,
+    },
     rollout::{Arm, Sample, Sight},
 };
 
@@ -109,7 +115,54 @@ impl Observed {
             digest: note(DIGEST)?,
             uri: note(URI)?,
             hash: hash.to_owned(),
+            mtls: self.speaks_mtls(model, hash),
         })
+    }
+
+    /// Whether the pods of the version speak TLS, as its Deployment says.
+    pub fn speaks_mtls(&self, model: &str, hash: &str) -> bool {
+        let deployment = self.child(Kind::Deployment, &version_name(model, hash));
+        deployment.is_some_and(|deployment| deployment.annotations().contains_key(MTLS))
+    }
+
+    /// Whether every pod that is there asks for a token or a client certificate.
+    pub fn all_pods_ask(&self) -> bool {
+        self.pods.iter().all(|pod| pod.asks_who_calls)
+    }
+
+    /// What keeps Traefik from speaking TLS with the pods of the model: its own certificate, theirs, or the object that
+    /// names both.
+    pub fn transport_lacks(&self, model: &str) -> Option<String> {
+        let pending = self.pending_certificate(model, true);
+        let lacking = pending.map(|(name, why)| format!("Certificate {name} is not issued: {why}"));
+        lacking.or_else(|| {
+            let there = self.child(Kind::ServersTransport, model).is_some();
+            (!there).then(|| format!("ServersTransport {model} was just made"))
+        })
+    }
+
+    /// The first certificate between Traefik and the pods that is not issued, and why; `traefik`: Traefik has one too.
+    pub fn pending_certificate(&self, model: &str, traefik: bool) -> Option<(String, String)> {
+        let client = traefik.then(|| client_certificate_name(model));
+        let names = [Some(server_certificate_name(model)), client];
+        names.into_iter().flatten().find_map(|name| {
+            let CertificateState::NotReady(why) = self.certificate(&name) else {
+                return None;
+            };
+            Some((name, self.issuer_lacks(model).unwrap_or(why)))
+        })
+    }
+
+    /// What cert-manager says of an Issuer of ours that cannot sign.
+    fn issuer_lacks(&self, model: &str) -> Option<String> {
+        let name = issuer_name(model);
+        let status = self.child(Kind::Issuer, &name)?.data.get("status")?;
+        let status: IssuerStatus = serde_json::from_value(status.clone()).ok()?;
+        let trouble = status
+            .conditions
+            .into_iter()
+            .find(|c| c.type_ == "Ready" && c.status != "True")?;
+        Some(format!("Issuer {name}: {}", trouble.message))
     }
 
     /// Whether all pods of the version are there, as the Deployment now describes them, and behind its Service.
@@ -154,9 +207,9 @@ impl Observed {
         (count("/status/readyReplicas"), count("/spec/replicas"))
     }
 
-    /// How far the Certificate of the model is.
-    pub fn certificate(&self, model: &str) -> CertificateState {
-        let Some(certificate) = self.child(Kind::Certificate, model) else {
+    /// How far the Certificate of that name is.
+    pub fn certificate(&self, name: &str) -> CertificateState {
+        let Some(certificate) = self.child(Kind::Certificate, name) else {
             return CertificateState::NotReady("the Certificate was just made".into());
         };
         let status: CertificateStatus = certificate

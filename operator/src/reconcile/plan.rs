@@ -15,7 +15,7 @@ use super::{
     validate::ValidModel,
 };
 use crate::{
-    build::{self, Child, Kind, Served, VERSION_HASH, version_name},
+    build::{self, Around, Backend, Child, Kind, Served, VERSION_HASH, version_name},
     rollout::{self, Evidence, Progress, Retiring, Sight, Stage, Step, Waits},
 };
 
@@ -43,6 +43,8 @@ pub struct Plan {
     pub rejected: Vec<RejectedVersion>,
     /// The retry that is honoured.
     pub retried: Option<String>,
+    /// Whether some pods speak TLS, so that what Traefik and they need for it has to stay.
+    pub mtls_in_use: bool,
 }
 
 /// What keeps the route from being written.
@@ -79,6 +81,17 @@ impl Plan {
         if let Some(hash) = child.labels().get(VERSION_HASH) {
             return self.step.retiring.contains_key(hash);
         }
+        // What pods and Traefik show each other is needed until such pods are gone.
+        let name = child.name_any();
+        let between = [
+            build::server_certificate_name(&model.name),
+            build::client_certificate_name(&model.name),
+        ];
+        if matches!(kind, Kind::Issuer | Kind::ServersTransport)
+            || (kind == Kind::Certificate && between.contains(&name))
+        {
+            return self.mtls_in_use && model.access.mtls.is_none();
+        }
         let route = matches!(kind, Kind::TraefikService | Kind::IngressRoute);
         // A route that serves is never taken down because its certificate is being renewed or its pods restart.
         route && model.ingress.is_some() && !matches!(self.route_blocked, Some(RouteBlocked::HostTaken(_)))
@@ -111,18 +124,21 @@ pub fn plan(
     let (progress, known) = recall(model, valid, observed);
     let (rejected, retried) = remember::rejections(model);
     let blocked = route_blocked(valid, observed, known.as_ref());
+    let in_reach = |hash: &str| is_in_reach(valid, observed, hash);
+    let sight = observed.sight(&valid.name, &valid.wanted.hash, progress.stable.as_deref());
     let evidence = Evidence {
         wanted: valid.wanted.hash.clone(),
         rejected: rejected.iter().any(|r| r.digest == valid.wanted.digest),
         strategy: valid.rollout.clone(),
         sight: Sight {
             routable: blocked.is_none(),
-            ..observed.sight(&valid.name, &valid.wanted.hash, progress.stable.as_deref())
+            ready: sight.ready && in_reach(&valid.wanted.hash),
+            ..sight
         },
         ready: observed
             .existing_versions()
             .into_iter()
-            .filter(|h| observed.is_ready(&valid.name, h))
+            .filter(|h| observed.is_ready(&valid.name, h) && in_reach(h))
             .collect(),
         existing: observed.existing_versions(),
         routed: observed.routed_versions(&valid.name),
@@ -154,6 +170,9 @@ pub fn plan(
         step.fallback.as_deref(),
         route_blocked.as_ref(),
     );
+    let planned = versions.iter().any(|(version, _)| version.mtls);
+    let mut existing = observed.existing_versions().into_iter();
+    let mtls_in_use = planned || existing.any(|hash| observed.speaks_mtls(&valid.name, &hash));
     Plan {
         step,
         stable,
@@ -163,7 +182,14 @@ pub fn plan(
         updating: observed.is_updating(&valid.name, &valid.wanted.hash),
         rejected,
         retried,
+        mtls_in_use,
     }
+}
+
+/// Whether Traefik has what it needs to speak with the pods of a version.
+fn is_in_reach(valid: &ValidModel, observed: &Observed, hash: &str) -> bool {
+    let mtls = (valid.wanted.hash == hash && valid.wanted.mtls) || observed.speaks_mtls(&valid.name, hash);
+    !mtls || valid.ingress.is_none() || observed.transport_lacks(&valid.name).is_none()
 }
 
 /// What earlier visits decided: from `status`, or, where that was lost, from the route as it stands.
@@ -231,6 +257,14 @@ fn route_blocked(
             CertificateState::NotReady(why) => return Some(RouteBlocked::CertificateNotReady(why)),
         }
     }
+    if stable.is_some_and(|stable| stable.mtls) {
+        if missing(Kind::ServersTransport) {
+            return Some(RouteBlocked::TraefikMissing);
+        }
+        if let Some(why) = observed.transport_lacks(&valid.name) {
+            return Some(RouteBlocked::CertificateNotReady(why));
+        }
+    }
     let serving = stable.is_some_and(|s| observed.serving(&version_name(&valid.name, &s.hash)) > 0);
     (!serving).then_some(RouteBlocked::NoEndpoints)
 }
@@ -252,17 +286,29 @@ fn desired(
             initial_replicas: initial_replicas(valid, observed, version, replicas_of_stable),
         })
         .collect();
-    let pod_monitors = !observed.missing.contains(&Kind::PodMonitor);
-    let mut desired = build::workloads(valid, &served, pod_monitors);
+    let around = Around {
+        pod_monitors: !observed.missing.contains(&Kind::PodMonitor),
+        guarded: observed.all_pods_ask(),
+    };
+    let mut desired = build::workloads(valid, &served, around);
     desired.extend(stable.map(|stable| build::stable_service(valid, stable)));
+    let installed = |child: &Child| !observed.missing.contains(&child.kind);
+    desired.extend(build::mtls(valid).into_iter().filter(installed));
     if !observed.missing.contains(&Kind::Certificate) && !matches!(blocked, Some(RouteBlocked::HostTaken(_)))
     {
         desired.extend(build::certificate(valid));
     }
     if let Some(stable) = stable {
         let live: BTreeSet<Kind> = observed.children.keys().map(|(kind, _)| *kind).collect();
+        let fallback = match fallback {
+            Some(hash) if hash != stable.hash => Backend {
+                hash,
+                mtls: observed.speaks_mtls(&valid.name, hash),
+            },
+            _ => Backend::of(stable),
+        };
         desired.extend(
-            build::route(valid, versions, fallback.unwrap_or(&stable.hash))
+            build::route(valid, versions, fallback)
                 .into_iter()
                 .filter(|child| match (blocked, child.kind) {
                     (None, _) => true,
@@ -296,3 +342,6 @@ fn initial_replicas(
             .clamp(bounds.min, bounds.max)
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use kube::ResourceExt;
 use serde::Deserialize;
 
 use crate::{
-    build::VERSION_HASH,
+    build::{VERSION_HASH, asks_who_calls},
     metrics_source::{MetricsSource, Reading, Target, Unread},
 };
 
@@ -41,6 +41,8 @@ pub struct PodReport {
     pub requests: Option<u64>,
     /// What keeps it from being ready.
     pub problem: Option<Problem>,
+    /// Whether it asks for a token or a client certificate.
+    pub asks_who_calls: bool,
 }
 
 /// A pod of one of the two versions of a rollout, and what it has counted.
@@ -148,6 +150,7 @@ impl PodClient {
             ready,
             requests,
             problem: problem.map(bounded),
+            asks_who_calls: asks_who_calls(&pod),
         }
     }
 

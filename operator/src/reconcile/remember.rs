@@ -47,6 +47,7 @@ pub fn candidate(version: &ModelVersion, canary: Option<&Canary>, gates: Vec<Gat
         digest: version.digest.clone(),
         uri: version.uri.clone(),
         hash: version.hash.clone(),
+        mtls: version.mtls,
         step: begun.map_or(0, |canary| u32::try_from(canary.step + 1).unwrap_or(u32::MAX)),
         weight: begun.map_or(0, |canary| canary.weight),
         since: canary.map(|canary| Time(canary.since)),

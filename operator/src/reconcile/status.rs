@@ -17,7 +17,7 @@ use serde_json::json;
 use thiserror::Error;
 
 use self::claims::{
-    Claim, available, certificate, claim, progressing, ready, route, stalled, taken, verified,
+    Claim, available, certificate, claim, feedback, progressing, ready, route, stalled, taken, verified,
 };
 use super::{Context, apply::Applied, observed::Observed, plan::Plan, validate::ValidModel};
 use crate::{FIELD_MANAGER, build, events};
@@ -89,6 +89,7 @@ pub fn status_of(
     conditions.set(Type::ModelVerified, verified);
     conditions.set(Type::CertificateReady, certificate(valid, observed, plan));
     conditions.set(Type::RouteReady, route);
+    conditions.set(Type::FeedbackProtected, feedback(valid, observed));
     conditions.list.sort_by_key(|condition| order(&condition.type_));
 
     let before = model.status.clone().unwrap_or_default();
@@ -127,6 +128,7 @@ fn order(type_: &str) -> usize {
         "ModelVerified",
         "CertificateReady",
         "RouteReady",
+        "FeedbackProtected",
     ];
     order
         .iter()
@@ -259,14 +261,15 @@ mod tests {
             "ModelVerified",
             "CertificateReady",
             "RouteReady",
+            "FeedbackProtected",
             "Reconciling",
         ];
         assert_eq!(types, all);
-        let untrue = all[..6]
+        let untrue = all[..7]
             .iter()
             .filter(|type_| told(&status, type_).0 == "False")
             .count();
-        assert_eq!(untrue, 5, "only Progressing is true: {:?}", status.conditions);
+        assert_eq!(untrue, 6, "only Progressing is true: {:?}", status.conditions);
     }
 
     #[test]
@@ -280,7 +283,12 @@ mod tests {
             (status.replicas, told(&status, "RouteReady").1.as_str()),
             (2, "Routed")
         );
-        assert_eq!(status.conditions.len(), 6);
+        assert_eq!(
+            told(&status, "FeedbackProtected"),
+            ("False".into(), "Open".into()),
+            "which is told, and no reason to be less than Ready"
+        );
+        assert_eq!(status.conditions.len(), 7);
     }
 
     #[test]

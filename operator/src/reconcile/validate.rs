@@ -3,20 +3,21 @@
 //! The API server has already refused what the admission rules name; these checks guard what would be dangerous if a
 //! rule were missing there: names, and text that goes into a rule of Traefik's.
 
+mod access;
 mod rollout;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use fraudops_crds::fraud_model::{
-    Cache, Decision, FraudModel, Idempotency, Ingress, List, MAX_NAME, Model, ModelVersion, PublicKeyRef,
-    Receipts, Rule, Scorer,
+    Access, Cache, Decision, DecisionLog, FraudModel, Idempotency, Ingress, List, MAX_NAME, Model,
+    ModelVersion, PublicKeyRef, Receipts, Rule, Scorer,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::rollout::Strategy;
+use crate::{neighbours::Neighbours, rollout::Strategy};
 
 /// Most bytes of the policy: Linux takes 128 KiB for one variable of the environment.
 const MAX_POLICY: usize = 120_000;
@@ -28,6 +29,8 @@ pub struct Defaults {
     pub scorer_image: String,
     /// Registries (`host:port`) that models are fetched from over plain HTTP.
     pub insecure_registries: Vec<String>,
+    /// Whose pods may reach those of the models.
+    pub neighbours: Neighbours,
 }
 
 /// A FraudModel that can be built.
@@ -65,8 +68,21 @@ pub struct ValidModel {
     pub ingress: Option<Ingress>,
     /// Steps for a new version; none: all at once.
     pub rollout: Option<Strategy>,
+    /// Who may call, and how often.
+    pub access: Access,
+    /// The log of decisions, where it is written.
+    pub decision_log: Option<DecisionLog>,
     /// Registries without TLS.
     pub insecure_registries: Vec<String>,
+    /// Whose pods may reach those of the model.
+    pub neighbours: Neighbours,
+}
+
+impl ValidModel {
+    /// Whether the spec lets nobody call without a token or a client certificate.
+    pub fn asks_who_calls(&self) -> bool {
+        self.access.tokens_secret_ref.is_some() || self.access.mtls.is_some()
+    }
 }
 
 /// What is wrong with a spec; the message names the field and the way out.
@@ -116,6 +132,10 @@ pub fn validate(model: &FraudModel, defaults: &Defaults) -> Result<ValidModel, I
     if let Some(ingress) = &spec.ingress {
         validate_ingress(ingress)?;
     }
+    let access = spec.access.clone().unwrap_or_default();
+    access::validate(&access, spec.ingress.is_some())?;
+    let decision_log = spec.decision_log.clone().filter(|log| log.enabled);
+    access::validate_log(decision_log.as_ref())?;
     if spec.scorer.replicas.is_some() && spec.scorer.autoscaling.is_some() {
         return Err(invalid(
             "spec.scorer",
@@ -141,7 +161,7 @@ pub fn validate(model: &FraudModel, defaults: &Defaults) -> Result<ValidModel, I
         name,
         namespace: model.namespace().unwrap_or_default(),
         owner,
-        wanted: version_of(&spec.model)?,
+        wanted: version_of(&spec.model, access.mtls.is_some())?,
         credentials: spec.model.credentials_secret_ref.as_ref().map(|s| s.name.clone()),
         instance_metadata: spec.model.instance_metadata,
         verify: spec
@@ -158,7 +178,10 @@ pub fn validate(model: &FraudModel, defaults: &Defaults) -> Result<ValidModel, I
         image,
         ingress: spec.ingress.clone(),
         rollout: rollout.transpose()?,
+        access,
+        decision_log,
         insecure_registries: defaults.insecure_registries.clone(),
+        neighbours: defaults.neighbours.clone(),
     };
     match crate::build::policy(&valid) {
         Some(policy) if policy.len() > MAX_POLICY => Err(invalid(
@@ -297,11 +320,12 @@ fn is_label(text: &str) -> bool {
         && !text.ends_with('-')
 }
 
-/// Names a version: its digest, and the hash of version and digest that its objects are named by.
+/// Names a version: its digest, and the hash that its objects are named by. Pods that speak TLS are another version than
+/// those that do not: a proxy can only speak one of both with a Service.
 ///
 /// # Errors
 /// When neither `sha256` nor `uri` pins the bytes.
-pub fn version_of(model: &Model) -> Result<ModelVersion, Invalid> {
+pub fn version_of(model: &Model, mtls: bool) -> Result<ModelVersion, Invalid> {
     let digest = match (&model.sha256, pinned_digest(&model.uri)) {
         (Some(sha256), _) => sha256.clone(),
         (None, Some(digest)) => digest.to_owned(),
@@ -319,12 +343,14 @@ pub fn version_of(model: &Model) -> Result<ModelVersion, Invalid> {
     {
         return Err(invalid("spec.model.sha256", "must be 64 lower-case hex digits"));
     }
-    let hash = Sha256::digest(format!("{}\n{digest}", model.version));
+    let way = if mtls { "\nmtls" } else { "" };
+    let hash = Sha256::digest(format!("{}\n{digest}{way}", model.version));
     Ok(ModelVersion {
         version: model.version.clone(),
         digest: format!("sha256:{digest}"),
         uri: model.uri.clone(),
         hash: hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect(),
+        mtls,
     })
 }
 
@@ -336,154 +362,4 @@ pub fn pinned_digest(uri: &str) -> Option<&str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixture;
-
-    #[test]
-    fn the_fixture_is_valid_and_named_by_version_and_digest() {
-        let valid = validate(&fixture::model(), &fixture::defaults()).unwrap();
-        assert_eq!(valid.wanted.version, "2026.11.1");
-        assert_eq!(valid.wanted.digest, format!("sha256:{}", "a".repeat(64)));
-        assert_eq!(valid.wanted.hash.len(), 8);
-    }
-
-    #[test]
-    fn another_place_of_the_same_bytes_is_the_same_version() {
-        let here = Model {
-            version: "1".into(),
-            uri: "https://here/m.onnx".into(),
-            sha256: Some("b".repeat(64)),
-            ..Model::default()
-        };
-        let there = Model {
-            uri: "https://there/m.onnx".into(),
-            ..here.clone()
-        };
-        let other = Model {
-            version: "2".into(),
-            ..here.clone()
-        };
-        assert_eq!(version_of(&here).unwrap().hash, version_of(&there).unwrap().hash);
-        assert_ne!(version_of(&here).unwrap().hash, version_of(&other).unwrap().hash);
-    }
-
-    #[test]
-    fn a_model_without_a_digest_is_refused_with_the_way_out() {
-        let model = Model {
-            version: "1".into(),
-            uri: "oci://r/fraud:v1".into(),
-            ..Model::default()
-        };
-        let message = version_of(&model).unwrap_err().to_string();
-        assert!(message.starts_with("spec.model.sha256: is required"), "{message}");
-        assert!(message.contains("sha256sum"), "{message}");
-    }
-
-    #[test]
-    fn text_that_would_change_a_rule_of_traefik_is_refused() {
-        for (host, path) in [
-            ("a`) || Host(`b", "/"),
-            ("A.example", "/"),
-            ("a_b", "/"),
-            ("a.test", "/`"),
-            ("a.test", "x"),
-        ] {
-            let mut model = fixture::model();
-            let ingress = model.spec.ingress.as_mut().unwrap();
-            ingress.host = host.into();
-            ingress.path = path.into();
-            assert!(validate(&model, &fixture::defaults()).is_err(), "{host} {path}");
-        }
-    }
-
-    fn with(rules: serde_json::Value, lists: serde_json::Value) -> Result<ValidModel, Invalid> {
-        let mut model = fixture::model();
-        model.spec.rules = serde_json::from_value(rules).unwrap();
-        model.spec.lists = serde_json::from_value(lists).unwrap();
-        validate(&model, &fixture::defaults())
-    }
-
-    #[test]
-    fn rules_and_lists_that_could_not_be_served_are_refused() {
-        use serde_json::json;
-        let rule = |name: &str| json!({ "name": name, "when": "true", "action": "block" });
-        assert!(with(json!([rule("a"), rule("b")]), json!({ "vip": { "values": [] } })).is_ok());
-        assert!(with(json!([rule("a"), rule("a")]), json!({})).is_err());
-        assert!(with(json!([rule("a_b")]), json!({})).is_err());
-        for lists in [
-            json!({ "a/../b": { "values": [1] } }),
-            json!({ "..": { "configMapRef": { "name": "a" } } }),
-            json!({ "a": {} }),
-            json!({ "a": { "values": [1], "configMapRef": { "name": "a" } } }),
-        ] {
-            assert!(with(json!([]), lists.clone()).is_err(), "{lists}");
-        }
-    }
-
-    #[test]
-    fn a_policy_that_does_not_fit_the_environment_is_refused_with_the_way_out() {
-        use serde_json::json;
-        let values: Vec<i64> = (0..1000).map(|i| 1_000_000_000 + i).collect();
-        let lists: serde_json::Map<_, _> = (0..16)
-            .map(|i| (format!("l{i}"), json!({ "values": values })))
-            .collect();
-        let error = with(json!([]), lists.into()).unwrap_err().to_string();
-        assert!(
-            error.starts_with("spec.lists: ") && error.contains("configMapRef"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn paths_that_lead_out_of_a_volume_are_refused() {
-        for uri in [
-            "pvc://claim",
-            "pvc://claim/../x",
-            "pvc://claim//x",
-            "pvc://claim/a/.",
-            "configMap://",
-        ] {
-            let mut model = fixture::model();
-            model.spec.model.uri = uri.into();
-            assert!(validate(&model, &fixture::defaults()).is_err(), "{uri}");
-        }
-    }
-
-    #[test]
-    fn a_digest_counts_only_at_the_end_of_an_artifact() {
-        assert_eq!(pinned_digest("oci://r/card@sha256:aa"), Some("aa"));
-        assert_eq!(pinned_digest("s3://bucket/card@sha256:aa"), None);
-    }
-
-    #[test]
-    fn a_cache_needs_one_place_inside_the_node_and_a_size() {
-        let cache = |host_path: Option<&str>, pvc: Option<&str>, max_size: &str| Cache {
-            host_path: host_path.map(Into::into),
-            pvc: pvc.map(Into::into),
-            max_size: max_size.into(),
-        };
-        assert!(validate_cache(&cache(Some("/var/cache"), None, "1Gi")).is_ok());
-        for bad in [
-            cache(None, None, "1Gi"),
-            cache(Some("/a"), Some("b"), "1Gi"),
-            cache(Some("/a/../etc"), None, "1Gi"),
-            cache(Some("a"), None, "1Gi"),
-            cache(None, Some("b"), "1G"),
-        ] {
-            assert!(validate_cache(&bad).is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn names_that_do_not_fit_are_refused() {
-        for name in ["", "1a", "a.b", "A", "-a", "a-", &"a".repeat(41)] {
-            let mut model = fixture::model();
-            model.metadata.name = Some(name.into());
-            assert!(validate(&model, &fixture::defaults()).is_err(), "{name:?}");
-        }
-        let mut model = fixture::model();
-        model.metadata.name = Some("a".repeat(40));
-        assert!(validate(&model, &fixture::defaults()).is_ok());
-    }
-}
+mod tests;

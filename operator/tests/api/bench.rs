@@ -248,13 +248,22 @@ impl Bench {
 
     /// Name of the version's Deployment, once it is there.
     pub async fn deployment(&self, model: &str, version: &str) -> Result<String> {
+        self.deployment_of(model, version, false).await
+    }
+
+    /// The same of pods that speak TLS.
+    pub async fn mtls_deployment(&self, model: &str, version: &str) -> Result<String> {
+        self.deployment_of(model, version, true).await
+    }
+
+    async fn deployment_of(&self, model: &str, version: &str, mtls: bool) -> Result<String> {
         let model_spec = Model {
             version: version.into(),
             uri: "https://models.example/m.onnx".into(),
             sha256: Some(SHA.into()),
             ..Model::default()
         };
-        let name = version_name(model, &version_of(&model_spec)?.hash);
+        let name = version_name(model, &version_of(&model_spec, mtls)?.hash);
         self.wait_for::<Deployment>(&name, LIMIT).await?;
         self.wait_for::<k8s_openapi::api::core::v1::Service>(&name, LIMIT)
             .await?;

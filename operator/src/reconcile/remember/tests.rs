@@ -52,6 +52,7 @@ fn version() -> ModelVersion {
         digest: "sha256:1".into(),
         uri: "https://x/m".into(),
         hash: "0123abcd".into(),
+        mtls: true,
     }
 }
 

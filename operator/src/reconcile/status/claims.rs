@@ -1,5 +1,7 @@
 //! What each condition claims, and the words for it. docs/operations.md explains every reason.
 
+mod access;
+
 use fraudops_crds::fraud_model::{ConditionReason as Reason, RETRY};
 
 use crate::{
@@ -12,6 +14,8 @@ use crate::{
     },
     rollout::{Ended, Hold, Stage},
 };
+
+pub(super) use access::{certificate, feedback};
 
 /// A condition before it has a time: status, reason and message.
 pub(super) struct Claim(pub &'static str, pub String, pub String);
@@ -163,6 +167,11 @@ fn held(hold: &Hold) -> String {
 pub(super) fn verified(valid: &ValidModel, observed: &Observed, plan: &Plan) -> Claim {
     let version = &valid.wanted.version;
     let (ready_pods, wanted_pods) = observed.pods_of(&valid.name, &valid.wanted.hash);
+    if plan.candidate.as_ref().is_some_and(|candidate| candidate.mtls)
+        && let Some(claim) = access::awaits_certificate(valid, observed)
+    {
+        return claim;
+    }
     match observed.problem(&valid.wanted.hash) {
         // Where one pod has verified the same bytes, another one's trouble is not the model's.
         Some((reason, message)) if ready_pods == 0 => Claim(
@@ -193,7 +202,7 @@ pub(super) fn verified(valid: &ValidModel, observed: &Observed, plan: &Plan) -> 
     }
 }
 
-pub(super) fn certificate(valid: &ValidModel, observed: &Observed, plan: &Plan) -> Claim {
+fn route_certificate(valid: &ValidModel, observed: &Observed, plan: &Plan) -> Claim {
     let Some(tls) = valid.ingress.as_ref().and_then(|ingress| ingress.tls.as_ref()) else {
         return claim(true, Reason::NotRequested, "the spec asks for no certificate");
     };
