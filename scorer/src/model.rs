@@ -14,7 +14,9 @@ pub(crate) mod wire;
 pub use golden::{Golden, MAX_DIFFERENCE, decimal};
 pub(crate) use inspect::{Aggregate, Links, Mode, Node, Transform, Trees};
 pub use inspect::{Outline, Tensor, ValueType, inspect};
-pub use load::{Loaded, MAX_FILE_BYTES, Verified, load, load_as, load_onnx, load_tree, verify};
+pub use load::{
+    Loaded, MAX_FILE_BYTES, Verified, examine, load, load_as, load_onnx, load_tree, read, sha256, verify,
+};
 pub use metadata::{Feature, Metadata};
 pub use profile::{Deciles, Profile};
 pub use select::{ModelEngine, Selected, Wanted, select};

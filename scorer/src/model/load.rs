@@ -53,7 +53,11 @@ pub struct Loaded {
 
 /// Reads the file and checks everything that can be checked without running the model.
 pub fn verify(path: &Path) -> Result<Verified, ModelError> {
-    let bytes = read(path)?;
+    examine(read(path)?)
+}
+
+/// Checks everything that can be checked of a file's content without running the model.
+pub fn examine(bytes: Vec<u8>) -> Result<Verified, ModelError> {
     let outline = inspect(&bytes)?;
     let metadata = Metadata::parse(&outline.metadata)?;
     let schema = metadata.schema()?;
@@ -71,13 +75,9 @@ pub fn verify(path: &Path) -> Result<Verified, ModelError> {
         );
         return Err(ModelError::new(Reason::MetadataInvalid, message));
     }
-    let sha256 = Sha256::digest(&bytes)
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect();
     Ok(Verified {
+        sha256: sha256(&bytes),
         bytes,
-        sha256,
         outline,
         metadata,
         schema: Arc::new(schema),
@@ -177,7 +177,13 @@ fn finish(
     })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
+/// SHA-256 of a file's content, as 64 hex digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// The content of a model file, unless it is larger than any model.
+pub fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
     let unreadable =
         |what: String| ModelError::new(Reason::ModelUnreadable, format!("{}: {what}", path.display()));
     let file = File::open(path).map_err(|error| unreadable(error.to_string()))?;

@@ -37,8 +37,14 @@ impl Facts {
     }
 }
 
-/// Score and decision of each row, in order.
-pub type Scored = Vec<Result<(f32, Decision), Failure>>;
+/// What became of a job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scored {
+    /// The model that scored: another one may have come into service since the request began.
+    pub by: Facts,
+    /// Score and decision of each row, in order.
+    pub rows: Vec<Result<(f32, Decision), Failure>>,
+}
 
 /// Why a job was not scored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,11 +141,12 @@ impl Jobs {
 
 async fn score<S: Scoring>(scoring: Rc<S>, job: Job) {
     let scores = scoring.score_rows(job.rows).await;
-    let scored = scores
+    let rows = scores
         .into_iter()
         .map(|score| score.map(|score| (score, scoring.decide(score))))
         .collect();
-    let _ = job.reply.send(scored);
+    let by = Facts::of(&*scoring);
+    let _ = job.reply.send(Scored { by, rows });
     drop(job.room);
 }
 
@@ -161,7 +168,9 @@ mod tests {
             spawn_local(jobs.remove(0).run(|| Some(Rc::new(Fake::new()))));
             let rows = [Fake::row(0.05), Fake::row(0.7)].concat();
             let expected = vec![Ok((0.05, Decision::Approve)), Ok((0.7, Decision::Block))];
-            assert_eq!(bridge.score(rows).await, Ok(expected));
+            let scored = bridge.score(rows).await.unwrap();
+            assert_eq!(scored.rows, expected);
+            assert_eq!(scored.by, Facts::of(&Fake::new()));
         })
         .await;
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::{
-    bridge::{Bridge, Facts, Refused},
+    bridge::{Bridge, Facts, Refused, Scored},
     convert,
     inference::{
         ModelInferRequest, ModelInferResponse, ModelMetadataRequest, ModelMetadataResponse,
@@ -102,16 +102,27 @@ impl GrpcInferenceService for Inference {
         let facts = self.facts(&request.model_name, &request.model_version)?;
         let mut work = convert::work(&request, facts.width, self.max_batch)
             .map_err(|invalid| Status::invalid_argument(invalid.0))?;
-        let ModelInferRequest { id, .. } = request;
+        let ModelInferRequest {
+            id,
+            model_name,
+            model_version,
+            ..
+        } = request;
         let rows = std::mem::take(&mut work.rows);
         let scored = self.bridge.score(rows).await.map_err(|refused| match refused {
             Refused::Busy => Status::resource_exhausted("too many requests wait; try again"),
             Refused::NoModel => no_model(),
         })?;
-        let scored = scored.into_iter().enumerate();
+        let Scored { by, rows } = scored;
+        if by != *facts {
+            // Another model has come into service meanwhile: it answers whom it suits.
+            oip::check_model(&model_name, &model_version, &by.name, &by.version)
+                .map_err(|unknown| Status::not_found(unknown.0))?;
+        }
+        let scored = rows.into_iter().enumerate();
         let scored: Vec<_> = scored
             .map(|(row, score)| score.map_err(|_| Status::internal(format!("the model failed on row {row}"))))
             .collect::<Result<_, _>>()?;
-        Ok(Response::new(convert::response(&facts, id, &work, &scored)))
+        Ok(Response::new(convert::response(&by, id, &work, &scored)))
     }
 }
