@@ -177,7 +177,7 @@ impl Namespace {
     /// Names of all objects that belong to a FraudModel, as `kind/name`.
     pub fn objects_of(&self, name: &str) -> Result<Vec<String>> {
         let kinds = "deployments,replicasets,pods,services,endpointslices,poddisruptionbudgets,horizontalpodautoscalers,\
-                     networkpolicies,serviceaccounts,certificates,secrets,ingressroutes,traefikservices";
+                     networkpolicies,serviceaccounts,issuers,certificates,secrets,ingressroutes,traefikservices,serverstransports";
         let label = format!("fraudops.dev/model={name}");
         let listed = self.kubectl(&["get", kinds, "--selector", &label, "--output", "name"])?;
         Ok(listed.lines().map(str::to_owned).collect())

@@ -94,7 +94,7 @@ pub(in super::super) fn feedback(valid: &ValidModel, observed: &Observed) -> Cla
         }
         (None, false) => claim(true, Reason::Protected, "/feedback asks for a client certificate"),
         (None, true) => claim(
-            true,
+            false,
             Reason::BehindTraefik,
             "/feedback asks for a client certificate; Traefik has one and passes on whoever calls the route: name tokens in spec.access.tokensSecretRef, or narrow spec.ingress.path to /predict",
         ),
@@ -203,8 +203,8 @@ mod tests {
             ),
             (tokens(), "/", true, "True", "Protected"),
             (tokens(), "/", false, "False", "Open"),
-            (mtls(), "/", true, "True", "BehindTraefik"),
-            (mtls(), "/feed", true, "True", "BehindTraefik"),
+            (mtls(), "/", true, "False", "BehindTraefik"),
+            (mtls(), "/feed", true, "False", "BehindTraefik"),
             (mtls(), "/predict", true, "True", "Protected"),
         ];
         for (access, path, pods_ask, status, reason) in rows {
