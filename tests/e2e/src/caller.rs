@@ -34,6 +34,7 @@ impl Answer {
 pub struct Caller {
     client: Client,
     url: String,
+    token: Option<String>,
 }
 
 impl Caller {
@@ -66,7 +67,16 @@ impl Caller {
         Ok(Self {
             client,
             url: format!("https://{host}"),
+            token: None,
         })
+    }
+
+    /// The same caller, who shows a token.
+    pub fn with_token(&self, token: &str) -> Self {
+        Self {
+            token: Some(token.to_owned()),
+            ..self.clone()
+        }
     }
 
     /// Sends a transaction to `/predict`. An error is one of the connection: refused, not trusted, timed out.
@@ -76,11 +86,14 @@ impl Caller {
 
     /// Sends a body to a path.
     pub async fn post(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Answer> {
-        let request = self
+        let mut request = self
             .client
             .post(format!("{}{path}", self.url))
             .header("content-type", content_type)
             .body(body.to_vec());
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
         answer(request).await
     }
 

@@ -90,9 +90,14 @@ impl Namespace {
 
     /// `kubectl apply`, as a user does.
     pub fn apply(&self, manifest: &Value) -> Result<()> {
+        self.apply_text(&manifest.to_string())
+    }
+
+    /// The same with a file's content.
+    pub fn apply_text(&self, manifests: &str) -> Result<()> {
         let output = self.stage.kubectl_with_input(
             &["apply", "--server-side", "--force-conflicts", "-f", "-"],
-            &manifest.to_string(),
+            manifests,
         )?;
         ensure!(
             output.status.success(),
