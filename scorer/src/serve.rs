@@ -61,7 +61,9 @@ pub fn serve(arguments: ServeArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(LocalSet::new().run_until(Server::start(arguments)?.live()))
+    // All of it inside: --tls looks after its files from the start.
+    let life = async { Server::start(arguments)?.live().await };
+    runtime.block_on(LocalSet::new().run_until(life))
 }
 
 struct Server {
