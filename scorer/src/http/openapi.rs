@@ -65,7 +65,6 @@ fn paths(name: &str, version: &str) -> Value {
         ("/health", "Readiness in the reference system's words"),
         ("/livez", "Whether the process can answer"),
         ("/readyz", "Whether a verified and warm model serves"),
-        ("/model", "Card and metadata of the model"),
         ("/openapi.json", "This document"),
     ] {
         let answers = json!({"200": answer(summary, "Anything"), "503": answer("Not ready", "Anything")});

@@ -1,5 +1,5 @@
 //! Everything on the serving port beside /predict and the probes: batches, the Open Inference Protocol, and the documents
-//! about the model.
+//! for clients.
 
 use std::{cell::Cell, time::Duration};
 
@@ -57,7 +57,6 @@ enum Route {
     Batch,
     Contract,
     Page,
-    Model,
     Oip(Target),
 }
 
@@ -67,7 +66,6 @@ impl Route {
             "/predict/batch" => Some(Self::Batch),
             "/openapi.json" => Some(Self::Contract),
             "/docs" => Some(Self::Page),
-            "/model" => Some(Self::Model),
             _ => Target::of(path).map(Self::Oip),
         }
     }
@@ -75,7 +73,7 @@ impl Route {
     fn method(&self) -> Method {
         match self {
             Self::Batch => Method::POST,
-            Self::Contract | Self::Page | Self::Model => Method::GET,
+            Self::Contract | Self::Page => Method::GET,
             Self::Oip(target) => oip::method(target),
         }
     }
@@ -84,7 +82,7 @@ impl Route {
     fn error(&self, status: StatusCode, sentence: &str) -> Answer {
         match self {
             Self::Oip(_) => oip::error(status, sentence),
-            Self::Batch | Self::Contract | Self::Page | Self::Model => answer::detail(status, sentence),
+            Self::Batch | Self::Contract | Self::Page => answer::detail(status, sentence),
         }
     }
 }
@@ -117,10 +115,6 @@ impl Protocols {
         match &route {
             Route::Contract => answer::json(StatusCode::OK, openapi::document(&contract(behind)).to_string()),
             Route::Page => docs::page(&contract(behind)),
-            Route::Model => match behind.state.card() {
-                Some(card) => answer::json(StatusCode::OK, card.to_json().to_string()),
-                None => refuse(&route, behind, RequestError::NotReady),
-            },
             Route::Oip(Target::Infer(_)) | Route::Batch => self.large(&route, behind, request).await,
             Route::Oip(target) => oip::describe(target, behind.scoring, behind.state.is_ready()),
         }
