@@ -21,7 +21,7 @@ use std::{
 use http::{HeaderMap, HeaderName, header};
 
 pub use denied::{Counts, Denied};
-pub use issue::{Issued, TokenArgs, issue};
+pub use issue::{EXAMPLE, Issued, TokenArgs, issue};
 pub use options::Options;
 pub use rate_limit::{Limiter, Rate};
 pub use tokens::{TokenError, Tokens};

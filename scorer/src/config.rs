@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
+    access,
     decision::Fallback,
     decision_log,
     engine::Choice,
@@ -37,6 +38,9 @@ pub enum Command {
     Serve(Box<ServeArgs>),
     /// Say what a model file is, or why it cannot be served.
     Check(CheckArgs),
+    /// Make a token for a client, and the line for the Secret.
+    #[command(after_help = access::EXAMPLE)]
+    Token(access::TokenArgs),
     /// Try a model out in a process of its own; `serve` runs this.
     #[command(hide = true)]
     Trial(TrialArgs),
