@@ -82,7 +82,7 @@ pub struct ServeArgs {
     /// Most transactions in one request to /predict/batch.
     #[arg(long, env = "FRAUDOPS_MAX_BATCH", default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub max_batch: u16,
-    /// Address of /predict and the probes.
+    /// Address of /predict, /feedback, the other protocols and the probes.
     #[arg(long, env = "FRAUDOPS_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
     /// Address of /metrics, the probes and /model.
@@ -102,6 +102,9 @@ pub struct ServeArgs {
         requires = "tls"
     )]
     pub tls_client_san: Vec<ClientName>,
+    /// Who may call, and how often.
+    #[command(flatten)]
+    pub access: access::Options,
     /// Serving threads; by default the cores that the process may use, at most 4.
     #[arg(long, env = "FRAUDOPS_WORKERS", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub workers: Option<u16>,

@@ -1,5 +1,5 @@
-//! Everything on the serving port beside /predict and the probes: batches, the Open Inference Protocol, and the documents
-//! for clients.
+//! Everything on the serving port beside /predict, /feedback and the probes: batches, the Open Inference Protocol, and the
+//! documents for clients.
 
 use std::{cell::Cell, time::Duration};
 
@@ -17,6 +17,7 @@ use super::{
     scoring::Scoring,
 };
 use crate::{
+    access::Demands,
     features::Schema,
     metrics::{RequestError, Shard},
     state::{Readiness, State},
@@ -37,6 +38,8 @@ pub struct Protocols {
     max_batch: usize,
     /// For the whole body.
     body_timeout: Duration,
+    /// What is asked of clients, as the documents say it.
+    demands: Demands,
     large: Cell<usize>,
 }
 
@@ -93,8 +96,14 @@ impl Protocols {
         Self {
             max_batch,
             body_timeout,
+            demands: Demands::default(),
             large: Cell::new(0),
         }
+    }
+
+    /// The same, where this is asked of clients.
+    pub fn demanding(self, demands: Demands) -> Self {
+        Self { demands, ..self }
     }
 
     /// Whether the path is one of these routes.
@@ -113,8 +122,11 @@ impl Protocols {
             return refuse(&route, behind, RequestError::Method);
         }
         match &route {
-            Route::Contract => answer::json(StatusCode::OK, openapi::document(&contract(behind)).to_string()),
-            Route::Page => docs::page(&contract(behind)),
+            Route::Contract => {
+                let document = openapi::document(&contract(behind), self.demands);
+                answer::json(StatusCode::OK, document.to_string())
+            }
+            Route::Page => docs::page(&contract(behind), self.demands),
             Route::Oip(Target::Infer(_)) | Route::Batch => self.large(&route, behind, request).await,
             Route::Oip(target) => oip::describe(target, behind.scoring, behind.state.is_ready()),
         }
@@ -172,6 +184,21 @@ impl Protocols {
 
 fn contract<S: Scoring>(behind: &Behind<'_, S>) -> Contract {
     Contract::new(behind.schema, behind.state.card().map(AsRef::as_ref))
+}
+
+/// Whether a path of these routes has rows scored.
+pub fn scores(path: &str) -> bool {
+    match Route::of(path) {
+        Some(Route::Batch | Route::Oip(Target::Infer(_))) => true,
+        Some(
+            Route::Contract
+            | Route::Page
+            | Route::Oip(
+                Target::Server | Target::Live | Target::Ready | Target::Model(_) | Target::ModelReady(_),
+            ),
+        )
+        | None => false,
+    }
 }
 
 /// A place among the large requests; given back when dropped.
