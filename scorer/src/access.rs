@@ -1,8 +1,7 @@
 //! Who may call, and how often.
 //!
-//! What is configured must hold: with tokens a request needs one that has the scope, with allowed names the connection needs
-//! a certificate that carries one of them, and with a rate each client has its own. With nothing configured everybody may
-//! call.
+//! What is configured must hold: with tokens a request needs one that has the scope, and with a rate each client has its own.
+//! With nothing configured everybody may call. Client certificates are asked for in the TLS handshake, before any of this.
 
 mod denied;
 mod issue;
@@ -14,19 +13,26 @@ mod watch;
 use std::{
     fmt,
     net::{IpAddr, Ipv6Addr},
+    path::PathBuf,
     sync::{Arc, PoisonError, RwLock, atomic::Ordering::Relaxed},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 
 pub use denied::{Counts, Denied};
-pub use issue::{Issued, TokenArgs, issue};
+pub use issue::{EXAMPLE, Issued, TokenArgs, issue};
 pub use options::Options;
 pub use rate_limit::{Limiter, Rate};
 pub use tokens::{TokenError, Tokens};
 
 use crate::metrics::Collect;
+
+/// How often the tokens are looked at.
+pub const TOKENS_POLL: Duration = Duration::from_secs(2);
+
+/// Where a proxy in front says who called it.
+const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// What a client may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +41,7 @@ pub enum Scope {
     Predict,
     /// Say what became of them.
     Feedback,
-    /// Everything on the admin port.
+    /// Look at the model on the admin port.
     Admin,
 }
 
@@ -53,68 +59,76 @@ impl Scope {
     }
 }
 
-/// The other end of a connection.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer<'a> {
-    /// Its address.
-    pub address: IpAddr,
-    /// The DNS names and URIs of its certificate, if it has one that was verified.
-    pub names: &'a [String],
-}
-
 /// Who calls, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Client {
     /// Whoever holds the token of this name.
     Token(Arc<str>),
-    /// Whoever has a certificate with this name.
-    Certificate(Arc<str>),
     /// Somebody at this address; of IPv6 the first 64 bits, which is what one caller has.
     Address(IpAddr),
+}
+
+impl Client {
+    fn at(address: IpAddr) -> Self {
+        Self::Address(match address.to_canonical() {
+            IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
+            v4 => v4,
+        })
+    }
 }
 
 impl fmt::Display for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Token(name) => write!(f, "token {name}"),
-            Self::Certificate(name) => write!(f, "certificate {name}"),
             Self::Address(address) => write!(f, "address {address}"),
         }
     }
 }
 
+/// What is asked of clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Demands {
+    /// A token.
+    pub tokens: bool,
+    /// Not more than their rate.
+    pub rate: bool,
+}
+
 /// Answers who may call. Shared by all threads.
 pub struct Access {
-    folder: Option<std::path::PathBuf>,
+    folder: Option<PathBuf>,
     tokens: RwLock<Arc<Tokens>>,
-    allowed: Vec<Arc<str>>,
     limiter: Option<Limiter>,
+    trust_forwarded: bool,
     counts: Arc<Counts>,
 }
 
 impl Access {
     /// Reads the tokens. Whatever is wrong with them is said at once: a process that serves has rules that can be kept.
     pub fn new(options: &Options) -> Result<Self, TokenError> {
-        let tokens = options.tokens.as_deref().map(Tokens::read).transpose()?;
-        let rate = options.rate_limit.map(|per_second| Rate {
+        let Options {
+            tokens,
+            rate_limit,
+            rate_burst,
+            trust_forwarded,
+        } = options;
+        let read = tokens.as_deref().map(Tokens::read).transpose()?;
+        let rate = rate_limit.map(|per_second| Rate {
             per_second,
-            burst: options.rate_burst.unwrap_or_else(|| per_second.ceil() as u32),
+            burst: rate_burst.unwrap_or_else(|| per_second.ceil() as u32),
         });
         Ok(Self {
-            folder: options.tokens.clone(),
-            tokens: RwLock::new(Arc::new(tokens.unwrap_or_default())),
-            allowed: options
-                .allowed_names
-                .iter()
-                .map(|name| name.as_str().into())
-                .collect(),
+            folder: tokens.clone(),
+            tokens: RwLock::new(Arc::new(read.unwrap_or_default())),
             limiter: rate.map(|rate| Limiter::new(rate, Instant::now())),
+            trust_forwarded: *trust_forwarded,
             counts: Arc::default(),
         })
     }
 
-    /// Who calls, when that client may do this now. Refusals are counted.
-    pub fn check(&self, headers: &HeaderMap, scope: Scope, peer: Peer<'_>) -> Result<Client, Denied> {
+    /// Who calls, when that client may do this now. `peer` is the other end of the connection. Refusals are counted.
+    pub fn check(&self, headers: &HeaderMap, scope: Scope, peer: IpAddr) -> Result<Client, Denied> {
         self.check_at(headers, scope, peer, Instant::now())
     }
 
@@ -122,42 +136,54 @@ impl Access {
         &self,
         headers: &HeaderMap,
         scope: Scope,
-        peer: Peer<'_>,
+        peer: IpAddr,
         now: Instant,
     ) -> Result<Client, Denied> {
-        let outcome = match self.identify(headers, scope, peer) {
-            Ok(client) => self.admit(&client, now).map(|()| client),
+        let client = self.identify(headers, peer);
+        let outcome = match client {
+            Ok((client, scopes)) => self.admit(&client, now).and_then(|()| match scopes {
+                Some(scopes) if !scopes.has(scope) => Err(Denied::Scope(scope)),
+                _ => Ok(client),
+            }),
             // Who guesses tokens is limited by address.
-            Err(denied) => Err(self.admit(&at(peer.address), now).err().unwrap_or(denied)),
+            Err(denied) => {
+                let guessing = Client::at(self.address(headers, peer));
+                Err(self.admit(&guessing, now).err().unwrap_or(denied))
+            }
         };
         outcome.inspect_err(|denied| self.counts.count(*denied))
     }
 
-    fn identify(&self, headers: &HeaderMap, scope: Scope, peer: Peer<'_>) -> Result<Client, Denied> {
-        let mut client = at(peer.address);
-        if !self.allowed.is_empty() {
-            let known = |name: &&Arc<str>| peer.names.iter().any(|theirs| **theirs == ***name);
-            let name = self.allowed.iter().find(known).ok_or(Denied::Certificate)?;
-            client = Client::Certificate(Arc::clone(name));
+    /// Who calls; with tokens also what for.
+    fn identify(
+        &self,
+        headers: &HeaderMap,
+        peer: IpAddr,
+    ) -> Result<(Client, Option<tokens::Scopes>), Denied> {
+        if self.folder.is_none() {
+            return Ok((Client::at(self.address(headers, peer)), None));
         }
-        if self.folder.is_some() {
-            let (name, scopes) = self.token_of(headers)?;
-            if !scopes.has(scope) {
-                return Err(Denied::Scope(scope));
-            }
-            client = Client::Token(name);
-        }
-        Ok(client)
-    }
-
-    fn token_of(&self, headers: &HeaderMap) -> Result<(Arc<str>, tokens::Scopes), Denied> {
         let mut all = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (all.next(), all.next()) else {
             return Err(Denied::NoToken);
         };
         let token = bearer(value.as_bytes()).ok_or(Denied::NoToken)?;
         let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
-        tokens.find(token).ok_or(Denied::UnknownToken)
+        let (name, scopes) = tokens.find(token).ok_or(Denied::UnknownToken)?;
+        Ok((Client::Token(name), Some(scopes)))
+    }
+
+    /// The client's address. A proxy's word counts where it is trusted, is there once, and is an address.
+    fn address(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
+        if !self.trust_forwarded {
+            return peer;
+        }
+        let mut all = headers.get_all(REAL_IP).iter();
+        let (Some(value), None) = (all.next(), all.next()) else {
+            return peer;
+        };
+        let told = value.to_str().ok().and_then(|text| text.parse().ok());
+        told.unwrap_or(peer)
     }
 
     fn admit(&self, client: &Client, now: Instant) -> Result<(), Denied> {
@@ -167,9 +193,28 @@ impl Access {
         }
     }
 
-    /// Whether anybody may give feedback who reaches the port.
+    /// What is asked of clients.
+    pub fn demands(&self) -> Demands {
+        Demands {
+            tokens: self.folder.is_some(),
+            rate: self.limiter.is_some(),
+        }
+    }
+
+    /// Whether anything is asked of clients: requests need no look otherwise.
+    pub fn is_needed(&self) -> bool {
+        self.demands() != Demands::default()
+    }
+
+    /// Whether a caller needs no token.
     pub fn is_open(&self) -> bool {
-        self.folder.is_none() && self.allowed.is_empty()
+        !self.demands().tokens
+    }
+
+    /// Whether tokens are asked for and nobody has one.
+    pub fn is_closed(&self) -> bool {
+        let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
+        self.folder.is_some() && tokens.is_empty()
     }
 
     /// Counters of refusals.
@@ -199,13 +244,6 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_at_checked(6)?;
     let token = rest.strip_prefix(b" ")?.trim_ascii();
     (scheme.eq_ignore_ascii_case(b"bearer") && !token.is_empty()).then_some(token)
-}
-
-fn at(address: IpAddr) -> Client {
-    Client::Address(match address.to_canonical() {
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
-        v4 => v4,
-    })
 }
 
 #[cfg(test)]

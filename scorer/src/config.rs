@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
+    access,
     decision::Fallback,
     decision_log,
     engine::Choice,
@@ -37,6 +38,9 @@ pub enum Command {
     Serve(Box<ServeArgs>),
     /// Say what a model file is, or why it cannot be served.
     Check(CheckArgs),
+    /// Make a token for a client, and the line for the Secret.
+    #[command(after_help = access::EXAMPLE)]
+    Token(access::TokenArgs),
     /// Try a model out in a process of its own; `serve` runs this.
     #[command(hide = true)]
     Trial(TrialArgs),
@@ -87,7 +91,7 @@ pub struct ServeArgs {
     /// Most transactions in one request to /predict/batch.
     #[arg(long, env = "FRAUDOPS_MAX_BATCH", default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub max_batch: u16,
-    /// Address of /predict and the probes.
+    /// Address of /predict, /feedback, the other protocols and the probes.
     #[arg(long, env = "FRAUDOPS_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
     /// Address of /metrics, the probes and /model.
@@ -107,6 +111,9 @@ pub struct ServeArgs {
         requires = "tls"
     )]
     pub tls_client_san: Vec<ClientName>,
+    /// Who may call, and how often.
+    #[command(flatten)]
+    pub access: access::Options,
     /// Serving threads; by default the cores that the process may use, at most 4.
     #[arg(long, env = "FRAUDOPS_WORKERS", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub workers: Option<u16>,

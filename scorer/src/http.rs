@@ -7,6 +7,7 @@ mod body;
 mod connection;
 mod contract;
 mod docs;
+mod entrance;
 mod feedback;
 #[cfg(test)]
 mod fixture;
@@ -18,6 +19,7 @@ mod json_problem;
 mod link;
 mod oip;
 mod openapi;
+mod peer;
 mod predict;
 mod protocols;
 mod request_id;
@@ -29,8 +31,10 @@ mod worker;
 
 pub use answer::{BlockStatus, findings};
 pub use contract::{Contract, FieldFacts, Training};
+pub use entrance::{refusal, refuses_admin};
 pub use grpc::{Bridge, DEFAULT_ROOM, Facts, Grpc, Jobs, bridge};
 pub use health::{admin_routes, public_routes};
+pub use peer::Peer;
 pub use protocols::{Behind, DEFAULT_MAX_BATCH, MAX_BODY_BYTES, Protocols};
 pub use scoring::Scoring;
 pub use server::{Body, Gate, Limits, Listening, Site, accept, accept_over};

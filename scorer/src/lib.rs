@@ -8,8 +8,8 @@
 //!   transaction that is sent again as it was answered first.
 //! - `rules` are the conditions of the manifest, compiled; `policy` is what the manifest says about answers.
 //! - `http` is the transport: one thread, one runtime, one listener and one engine for each core.
-//! - `access` can say who may call (nothing asks it yet); `metrics`, `telemetry` and `decision_log` what has happened. None of them waits for anybody.
-//! - `serve`, `check` and `model::artifact` are the three commands.
+//! - `access` says who may call; `metrics`, `telemetry` and `decision_log` what has happened. None of them waits for anybody.
+//! - `serve`, `check`, `model::artifact` and `access::issue` are the four commands.
 
 pub mod access;
 pub mod check;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use fraudops_scorer::{
+    access,
     check::check,
     config::{Cli, Command},
     model::{artifact, trial},
@@ -28,6 +29,16 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         }
+        Command::Token(arguments) => match access::issue(&arguments) {
+            Ok(issued) => {
+                println!("{}\n{}", issued.token, issued.line);
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                tracing::error!(error, "no token can be made");
+                ExitCode::FAILURE
+            }
+        },
         Command::Trial(arguments) => {
             let (line, servable) = trial::run(&arguments);
             println!("{line}");

@@ -34,12 +34,13 @@ use prepare::Candidate;
 use reload::Service;
 
 use crate::{
+    access::{Access, TOKENS_POLL},
     config::{GrpcListen, ServeArgs},
     decision_log::DecisionLog,
     feedback::Ledger,
     http::{
-        Bridge, DEFAULT_ROOM, Gate, Grpc, Install, Limits, Listening, Site, Tls, TlsOptions, Transport,
-        Wiring, Worker, accept, admin_routes, bridge, run,
+        Bridge, DEFAULT_ROOM, Gate, Grpc, Install, Limits, Listening, Peer, Site, Tls, TlsOptions, Transport,
+        Wiring, Worker, accept, admin_routes, bridge, refusal, refuses_admin, run,
     },
     metrics::Metrics,
     state::State,
@@ -62,7 +63,9 @@ pub fn serve(arguments: ServeArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(LocalSet::new().run_until(Server::start(arguments)?.live()))
+    // All of it inside: --tls looks after its files from the start.
+    let life = async { Server::start(arguments)?.live().await };
+    runtime.block_on(LocalSet::new().run_until(life))
 }
 
 struct Server {
@@ -76,6 +79,8 @@ struct Server {
     ledger: Arc<Ledger>,
     log: DecisionLog,
     transport: Transport,
+    /// Who may call; everybody when absent.
+    access: Option<Arc<Access>>,
     grpc: Option<Listening>,
     /// Brings rows from the gRPC thread to the others, and says there which model serves.
     bridge: Option<Bridge>,
@@ -107,10 +112,16 @@ impl Server {
             GrpcListen::On(address) => Some(bind(address, 1)?),
         };
         let transport = transport(&arguments)?;
+        let access = Arc::new(Access::new(&arguments.access).context("--tokens")?);
+        metrics.register(access.counts());
+        access
+            .watch(TOKENS_POLL)
+            .context("the tokens cannot be watched")?;
         let grpc_address = grpc
             .as_ref()
             .map_or_else(|| "off".to_owned(), |grpc| grpc.address.to_string());
         tracing::info!(listen = %listening.address, admin = %admin.address, grpc = grpc_address, workers, "listening");
+        warn_of_access(&arguments, &access);
         Ok(Self {
             arguments,
             started: Instant::now(),
@@ -122,6 +133,7 @@ impl Server {
             ledger,
             log,
             transport,
+            access: access.is_needed().then_some(access),
             grpc,
             bridge: None,
         })
@@ -187,7 +199,8 @@ impl Server {
             gate: watch::Sender::new(Gate::Open).subscribe(),
         };
         for socket in self.admin.sockets.drain(..) {
-            spawn_local(accept(socket, site.clone(), admin_handler(router.clone())));
+            let handler = admin_handler(router.clone(), self.access.clone(), site.limits.body_timeout);
+            spawn_local(accept(socket, site.clone(), handler));
         }
     }
 
@@ -211,7 +224,7 @@ impl Server {
             let (state, metrics) = (Arc::clone(&self.state), Arc::clone(&self.metrics));
             let tracing = exporter.map_or_else(Tracing::off, |e| e.tracing(seed(index)));
             let tell = tell.clone();
-            let ledger = Arc::clone(&self.ledger);
+            let (ledger, access) = (Arc::clone(&self.ledger), self.access.clone());
             let wiring = Wiring {
                 listener,
                 transport: self.transport.clone(),
@@ -222,8 +235,9 @@ impl Server {
             thread::Builder::new()
                 .name(format!("worker-{index}"))
                 .spawn(move || {
-                    let worker =
-                        move || Worker::new(index, limits, state, metrics, ledger, tracing, max_batch);
+                    let worker = move || {
+                        Worker::new(index, limits, state, metrics, ledger, tracing, max_batch).guarded(access)
+                    };
                     let outcome =
                         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(worker, wiring)));
                     let outcome = outcome.unwrap_or_else(|_| Err(io::Error::other("it panicked")));
@@ -252,6 +266,7 @@ impl Server {
             state: Arc::clone(&self.state),
             max_batch: usize::from(self.arguments.max_batch),
             timeout: GRPC_TIMEOUT,
+            access: self.access.clone(),
         };
         let site = Site {
             limits: self.limits(),
@@ -327,10 +342,31 @@ fn transport(arguments: &ServeArgs) -> anyhow::Result<Transport> {
     })
 }
 
-fn admin_handler(router: Router) -> impl Fn(Request<Incoming>) -> AdminAnswer + Clone {
-    move |request| {
-        let router = router.clone();
+/// What is known of access at start, where it may be less than somebody thinks.
+fn warn_of_access(arguments: &ServeArgs, access: &Access) {
+    if access.is_open() && arguments.tls_client_san.is_empty() {
+        tracing::warn!(
+            "feedback and predictions are open to whoever reaches the ports: give --tokens, or --tls-client-san"
+        );
+    }
+    if access.is_closed() {
+        tracing::warn!("--tokens has no token: nobody may call");
+    }
+}
+
+fn admin_handler(
+    router: Router,
+    access: Option<Arc<Access>>,
+    body_timeout: Duration,
+) -> impl Fn(Peer, Request<Incoming>) -> AdminAnswer + Clone {
+    move |peer, request| {
+        let (router, access) = (router.clone(), access.clone());
         Box::pin(async move {
+            let denied = access.and_then(|access| refuses_admin(&access, &request, &peer));
+            if let Some(denied) = denied {
+                let refusal = refusal(request.uri().path(), denied);
+                return peer.answer_unread(request, refusal, body_timeout);
+            }
             let Ok(answer) = router.oneshot(request).await;
             answer.map(Either::Right)
         })

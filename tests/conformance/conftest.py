@@ -43,8 +43,8 @@ def api(http: str):
 @pytest.fixture(scope="session")
 def model(api: httpx.Client) -> tuple[str, str]:
     """Name and version of the served model."""
-    card = api.get("/model").json()
-    return card["name"], card["version"]
+    about = api.get("/openapi.json").json()["info"]
+    return about["title"].removeprefix("fraudops scorer: "), about["version"]
 
 
 @pytest.fixture(scope="session")

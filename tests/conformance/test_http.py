@@ -35,7 +35,7 @@ def test_http2_without_tls_answers_as_http1_does(http, api, transactions):
         assert answer.json()["fraud_probability"] == over_http1["fraud_probability"]
 
 
-@pytest.mark.parametrize("path", ["/v2", "/predict/batch", "/openapi.json", "/docs", "/model", "/predict"])
+@pytest.mark.parametrize("path", ["/v2", "/predict/batch", "/openapi.json", "/docs", "/predict"])
 def test_the_request_id_comes_back(api, path):
     answer = api.get(path, headers={"x-request-id": "conformance-1"})
     assert answer.headers["x-request-id"] == "conformance-1"

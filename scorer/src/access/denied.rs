@@ -19,28 +19,19 @@ pub enum Denied {
     UnknownToken,
     /// The token is good, for other things.
     Scope(Scope),
-    /// The connection has no certificate with an allowed name.
-    Certificate,
     /// The client has sent too much; when there is room for one more.
     TooMany(Duration),
 }
 
 impl Denied {
-    const REASONS: [&'static str; 5] = [
-        "no_token",
-        "unknown_token",
-        "missing_scope",
-        "certificate",
-        "rate_limited",
-    ];
+    const REASONS: [&'static str; 4] = ["no_token", "unknown_token", "missing_scope", "rate_limited"];
 
     fn slot(self) -> usize {
         match self {
             Self::NoToken => 0,
             Self::UnknownToken => 1,
             Self::Scope(_) => 2,
-            Self::Certificate => 3,
-            Self::TooMany(_) => 4,
+            Self::TooMany(_) => 3,
         }
     }
 
@@ -48,7 +39,7 @@ impl Denied {
     pub fn status(self) -> StatusCode {
         match self {
             Self::NoToken | Self::UnknownToken => StatusCode::UNAUTHORIZED,
-            Self::Scope(_) | Self::Certificate => StatusCode::FORBIDDEN,
+            Self::Scope(_) => StatusCode::FORBIDDEN,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
         }
     }
@@ -59,7 +50,6 @@ impl Denied {
             Self::NoToken => "send a token: Authorization: Bearer TOKEN".to_owned(),
             Self::UnknownToken => "the token is not known".to_owned(),
             Self::Scope(scope) => format!("the token lacks the scope `{}`", scope.as_str()),
-            Self::Certificate => "the connection has no client certificate with an allowed name".to_owned(),
             Self::TooMany(wait) => format!(
                 "more requests than this client may send; try again in {} s",
                 seconds(wait)
@@ -81,7 +71,6 @@ impl Denied {
             Self::Scope(Scope::Admin) => {
                 "Bearer realm=\"fraudops\", error=\"insufficient_scope\", scope=\"admin\""
             }
-            Self::Certificate => return,
             Self::TooMany(wait) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds(wait)));
                 return;
@@ -156,7 +145,6 @@ mod tests {
             assert!(challenge.ends_with(&missing), "{challenge}");
             assert!(Denied::Scope(scope).detail().contains(scope.as_str()));
         }
-        assert_eq!(told(Denied::Certificate), (403, String::new(), String::new()));
         for (wait, header) in [(0, "1"), (1, "1"), (999, "1"), (1000, "1"), (1001, "2")] {
             let (status, _, retry) = told(Denied::TooMany(Duration::from_millis(wait)));
             assert_eq!((status, retry.as_str()), (429, header), "{wait}");

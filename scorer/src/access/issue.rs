@@ -7,6 +7,20 @@ use sha2::{Digest as _, Sha256};
 
 use super::Scope;
 
+/// What `token --help` adds.
+pub const EXAMPLE: &str = "\
+The first line of the output is the token, for the client; the second is for a file of the folder --tokens: it holds the
+token's hash and scopes. The file's name is the client's name. Several lines make a rotation possible.
+
+In a Secret, for a client named checkout:
+  fraudops-scorer token --scopes predict,feedback > new
+  kubectl create secret generic fraud-tokens --from-literal=checkout=\"$(sed -n 2p new)\"
+
+What the client sends:
+  curl -H \"Authorization: Bearer $(sed -n 1p new)\" ...
+
+Scopes: predict (/predict, /predict/batch, infer over HTTP and gRPC), feedback (/feedback), admin (/model of the admin port).";
+
 /// Arguments of `token`.
 #[derive(Args, Clone, Debug)]
 #[group(skip)]

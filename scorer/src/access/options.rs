@@ -2,29 +2,24 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, builder::BoolishValueParser};
 
 /// Who may call, and how often.
 #[derive(Args, Clone, Debug, Default)]
 #[group(skip)]
 pub struct Options {
-    /// Directory with the tokens of clients: a file for each client, see `fraudops-scorer token`.
-    #[arg(long = "tokens", env = "FRAUDOPS_TOKENS", value_name = "DIR")]
+    /// Folder with the tokens of clients, a file for each client: requests need one then. See `fraudops-scorer token`.
+    #[arg(long, env = "FRAUDOPS_TOKENS", value_name = "DIR")]
     pub tokens: Option<PathBuf>,
-    /// Name (DNS or URI) of a client certificate that may call; may be repeated. Others may not.
-    #[arg(
-        long = "allowed-name",
-        env = "FRAUDOPS_ALLOWED_NAMES",
-        value_delimiter = ',',
-        value_name = "SAN"
-    )]
-    pub allowed_names: Vec<String>,
     /// Requests a second of each client, in this process. Not limited when absent.
     #[arg(long, env = "FRAUDOPS_RATE_LIMIT", value_parser = rate)]
     pub rate_limit: Option<f64>,
     /// Requests that a client may send at once; as many as in a second when absent.
     #[arg(long, env = "FRAUDOPS_RATE_BURST", requires = "rate_limit", value_parser = clap::value_parser!(u32).range(1..))]
     pub rate_burst: Option<u32>,
+    /// Clients without a token are told apart by X-Real-Ip: only where every request comes through a proxy that sets it.
+    #[arg(long, env = "FRAUDOPS_TRUST_FORWARDED", value_parser = BoolishValueParser::new())]
+    pub trust_forwarded: bool,
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -44,13 +39,14 @@ mod tests {
         options: Options,
     }
 
+    fn parse(arguments: &[&str]) -> Result<Options, clap::Error> {
+        let program = Program::try_parse_from(["program"].iter().chain(arguments))?;
+        Ok(program.options)
+    }
+
     #[test]
     fn rates_are_checked() {
-        let parse = |arguments: &[&str]| Program::try_parse_from(["program"].iter().chain(arguments));
-        assert_eq!(
-            parse(&["--rate-limit", "50"]).ok().unwrap().options.rate_limit,
-            Some(50.0)
-        );
+        assert_eq!(parse(&["--rate-limit", "50"]).unwrap().rate_limit, Some(50.0));
         for bad in [
             &["--rate-limit", "0"][..],
             &["--rate-limit", "NaN"],
@@ -60,5 +56,11 @@ mod tests {
         ] {
             assert!(parse(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_proxy_is_not_trusted_unless_it_is_said() {
+        assert!(!parse(&[]).unwrap().trust_forwarded);
+        assert!(parse(&["--trust-forwarded"]).unwrap().trust_forwarded);
     }
 }

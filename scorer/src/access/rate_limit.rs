@@ -91,9 +91,8 @@ impl Limiter {
         let mut hasher = self.hasher.build_hasher();
         match client {
             Client::Token(name) => (0_u8, name).hash(&mut hasher),
-            Client::Certificate(name) => (1_u8, name).hash(&mut hasher),
-            Client::Address(IpAddr::V4(address)) => (2_u8, address.to_bits()).hash(&mut hasher),
-            Client::Address(IpAddr::V6(address)) => (3_u8, address.to_bits()).hash(&mut hasher),
+            Client::Address(IpAddr::V4(address)) => (1_u8, address.to_bits()).hash(&mut hasher),
+            Client::Address(IpAddr::V6(address)) => (2_u8, address.to_bits()).hash(&mut hasher),
         }
         hasher.finish().max(1)
     }
@@ -203,7 +202,6 @@ mod tests {
         let (limiter, began) = limiter(1.0, 1);
         for client in [
             Client::Token("10.0.0.1".into()),
-            Client::Certificate("10.0.0.1".into()),
             Client::Address([10, 0, 0, 1].into()),
         ] {
             assert!(limiter.admit(&client, began).is_ok());

@@ -5,11 +5,8 @@ use http::HeaderValue;
 use super::*;
 use crate::metrics::{Exposition, Format};
 
-fn peer(address: &str) -> Peer<'static> {
-    Peer {
-        address: address.parse().unwrap(),
-        names: &[],
-    }
+fn peer(address: &str) -> IpAddr {
+    address.parse().unwrap()
 }
 
 fn with(authorization: &str) -> HeaderMap {
@@ -33,7 +30,7 @@ fn token(folder: &Path, client: &str, scopes: &[Scope]) -> HeaderMap {
 #[test]
 fn with_nothing_configured_everybody_may_call() {
     let access = Access::new(&Options::default()).unwrap();
-    assert!(access.is_open());
+    assert!(access.is_open() && !access.is_closed() && !access.is_needed());
     for scope in Scope::ALL {
         let client = access.check(&HeaderMap::new(), scope, peer("10.0.0.1")).unwrap();
         assert_eq!(client, Client::Address([10, 0, 0, 1].into()));
@@ -51,7 +48,7 @@ fn every_scope_needs_a_token_that_has_it() {
         ..Options::default()
     })
     .unwrap();
-    assert!(!access.is_open());
+    assert!(!access.is_open() && !access.is_closed() && access.is_needed());
     let mut twice = shop.clone();
     twice.append(header::AUTHORIZATION, HeaderValue::from_static("Bearer x"));
     let token = |name: &str| Ok(Client::Token(name.into()));
@@ -117,36 +114,6 @@ fn the_scheme_is_read_in_any_case() {
 }
 
 #[test]
-fn a_certificate_needs_an_allowed_name_and_does_not_replace_a_token() {
-    let folder = tempfile::tempdir().unwrap();
-    let shop = token(folder.path(), "shop", &[Scope::Predict]);
-    let mut options = Options {
-        allowed_names: vec!["traefik.ingress".to_owned()],
-        ..Options::default()
-    };
-    let names = |name: &str| vec!["other".to_owned(), name.to_owned()];
-    let (good, bad) = (names("traefik.ingress"), names("traefik.ingress.evil"));
-    let check = |options: &Options, headers: &HeaderMap, names: &[String]| {
-        let peer = Peer {
-            names,
-            ..peer("10.0.0.1")
-        };
-        Access::new(options).unwrap().check(headers, Scope::Predict, peer)
-    };
-    let none = HeaderMap::new();
-    assert_eq!(check(&options, &none, &[]), Err(Denied::Certificate));
-    assert_eq!(check(&options, &none, &bad), Err(Denied::Certificate));
-    assert_eq!(
-        check(&options, &none, &good),
-        Ok(Client::Certificate("traefik.ingress".into()))
-    );
-    options.tokens = Some(folder.path().to_owned());
-    assert_eq!(check(&options, &none, &good), Err(Denied::NoToken));
-    assert_eq!(check(&options, &shop, &bad), Err(Denied::Certificate));
-    assert_eq!(check(&options, &shop, &good), Ok(Client::Token("shop".into())));
-}
-
-#[test]
 fn each_client_has_its_own_rate_and_guessing_has_one_too() {
     let folder = tempfile::tempdir().unwrap();
     let shop = token(folder.path(), "shop", &[Scope::Predict]);
@@ -170,6 +137,73 @@ fn each_client_has_its_own_rate_and_guessing_has_one_too() {
     assert_eq!(check(&guess), Err(Denied::UnknownToken));
     assert!(matches!(check(&guess), Err(Denied::TooMany(_))));
     assert!(check(&kiosk).is_ok(), "who guesses hurts nobody with a token");
+}
+
+#[test]
+fn a_token_without_the_scope_spends_its_own_rate_and_not_its_neighbours() {
+    let folder = tempfile::tempdir().unwrap();
+    let office = token(folder.path(), "office", &[Scope::Feedback]);
+    let access = Access::new(&Options {
+        tokens: Some(folder.path().to_owned()),
+        rate_limit: Some(1.0),
+        ..Options::default()
+    })
+    .unwrap();
+    let now = Instant::now();
+    let check = |headers: &HeaderMap| access.check_at(headers, Scope::Predict, peer("10.0.0.1"), now);
+    assert_eq!(check(&office), Err(Denied::Scope(Scope::Predict)));
+    assert!(matches!(check(&office), Err(Denied::TooMany(_))));
+    assert_eq!(check(&HeaderMap::new()), Err(Denied::NoToken));
+}
+
+#[test]
+fn a_folder_without_tokens_lets_nobody_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let access = Access::new(&Options {
+        tokens: Some(folder.path().to_owned()),
+        ..Options::default()
+    })
+    .unwrap();
+    assert!(access.is_closed());
+    let denied = access.check(&with("Bearer x"), Scope::Predict, peer("10.0.0.1"));
+    assert_eq!(denied, Err(Denied::UnknownToken));
+}
+
+#[test]
+fn a_trusted_proxys_word_about_the_address_counts_and_another_ones_does_not() {
+    let told = |trust_forwarded, values: &[&[u8]]| {
+        let access = Access::new(&Options {
+            trust_forwarded,
+            ..Options::default()
+        })
+        .unwrap();
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append("x-real-ip", HeaderValue::from_bytes(value).unwrap());
+        }
+        let client = access.check(&headers, Scope::Predict, peer("10.0.0.1")).unwrap();
+        client.to_string()
+    };
+    let (proxy, client) = ("address 10.0.0.1", "address 203.0.113.7");
+    assert_eq!(told(true, &[b"203.0.113.7"]), client);
+    assert_eq!(told(true, &[b"::ffff:203.0.113.7"]), client);
+    assert_eq!(told(true, &[b"2001:db8:1:2:3::4"]), "address 2001:db8:1:2::");
+    assert_eq!(told(false, &[b"203.0.113.7"]), proxy);
+    let malformed: [&[&[u8]]; 10] = [
+        &[],
+        &[b""],
+        &[b"203.0.113"],
+        &[b"203.0.113.7:80"],
+        &[b"203.0.113.7, 10.0.0.9"],
+        &[b"[2001:db8::1]"],
+        &[b"fe80::1%eth0"],
+        &[b"unknown"],
+        &[b"\xff"],
+        &[b"203.0.113.7", b"203.0.113.8"],
+    ];
+    for malformed in malformed {
+        assert_eq!(told(true, malformed), proxy, "{malformed:?}");
+    }
 }
 
 #[test]

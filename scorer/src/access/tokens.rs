@@ -141,6 +141,11 @@ impl Tokens {
         }
     }
 
+    /// Whether nobody has a token.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whose token it is, and what for. The first bytes of a hash find it, so how long that takes says nothing about a
     /// token that was not found, and the whole hash is compared in constant time.
     pub fn find(&self, token: &[u8]) -> Option<(Arc<str>, Scopes)> {

@@ -31,18 +31,16 @@ fn follow(access: &Weak<Access>, every: Duration) {
         let Some(access) = access.upgrade() else {
             return;
         };
-        match access.reload() {
+        let outcome = access.reload();
+        match &outcome {
             Ok(true) => tracing::info!("the tokens have changed"),
             Ok(false) => {}
-            // Said once: the counter goes on.
             Err(error) if !failing => {
                 tracing::error!(%error, "the tokens cannot be read; the old ones stay in force");
             }
-            Err(_) => {
-                failing = true;
-                continue;
-            }
+            // Said once: the counter goes on.
+            Err(_) => {}
         }
-        failing = false;
+        failing = outcome.is_err();
     }
 }

@@ -13,6 +13,9 @@ use crate::metrics::RequestError;
 /// A body that is too large is read on up to here and thrown away, so that its sender gets to see the 413.
 const MAX_DISCARDED: u64 = 16 * 1024 * 1024;
 
+/// A body that nobody wants to see is thrown away up to here, so that the connection can be used again.
+pub const MAX_UNREAD: u64 = 1024 * 1024;
+
 /// The whole body, or why there is none.
 pub async fn read(
     headers: &HeaderMap,
@@ -32,7 +35,9 @@ pub async fn read(
 async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, RequestError> {
     let announced = body.size_hint().lower();
     if announced > limit as u64 {
-        discard(body, announced).await;
+        if announced <= MAX_DISCARDED {
+            throw_away(body, MAX_DISCARDED).await;
+        }
         return Err(RequestError::TooLarge);
     }
     let first = match next(&mut body).await? {
@@ -43,7 +48,7 @@ async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, RequestError
     let mut whole = BytesMut::from(first);
     loop {
         if whole.len() > limit {
-            discard(body, 0).await;
+            throw_away(body, MAX_DISCARDED).await;
             return Err(RequestError::TooLarge);
         }
         match next(&mut body).await? {
@@ -67,12 +72,21 @@ async fn next(body: &mut Incoming) -> Result<Option<Bytes>, RequestError> {
     }
 }
 
-async fn discard(mut body: Incoming, announced: u64) {
-    let mut left = MAX_DISCARDED;
-    while announced <= MAX_DISCARDED && left > 0 {
+/// Throws a body away, up to [`MAX_UNREAD`]; false when it is larger or breaks off.
+pub async fn discard(body: Incoming) -> bool {
+    throw_away(body, MAX_UNREAD).await
+}
+
+async fn throw_away(mut body: Incoming, most: u64) -> bool {
+    let mut left = most;
+    loop {
         match next(&mut body).await {
-            Ok(Some(data)) => left = left.saturating_sub(data.len() as u64),
-            Ok(None) | Err(_) => return,
+            Ok(None) => return true,
+            Ok(Some(data)) => match left.checked_sub(data.len() as u64) {
+                Some(rest) => left = rest,
+                None => return false,
+            },
+            Err(_) => return false,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     future::{Future, poll_fn},
+    net::IpAddr,
     panic::AssertUnwindSafe,
     pin::pin,
     rc::Rc,
@@ -29,6 +30,7 @@ use super::{
     answer,
     io::{Guarded, Patience},
     link::Link,
+    peer::Peer,
     server::{Gate, Site, closed},
     transport::{Transport, Versions},
 };
@@ -52,24 +54,24 @@ const STREAM_WINDOW: u32 = 64 * 1024;
 const SEND_BUFFER: usize = 64 * 1024;
 
 /// Serves one connection to its end.
-pub async fn serve<H, F>(stream: TcpStream, site: Site, transport: Transport, handler: H)
+pub async fn serve<H, F>(stream: TcpStream, address: IpAddr, site: Site, transport: Transport, handler: H)
 where
-    H: Fn(Request<Incoming>) -> F + 'static,
+    H: Fn(Peer, Request<Incoming>) -> F + 'static,
     F: Future<Output = Response<Body>> + 'static,
 {
     let _ = stream.set_nodelay(true);
     let Some(tls) = &transport.tls else {
-        return converse(stream, site, transport.versions, handler).await;
+        return converse(stream, address, site, transport.versions, handler).await;
     };
     if let Some(stream) = tls.handshake(stream).await {
-        converse(stream, site, transport.versions, handler).await;
+        converse(stream, address, site, transport.versions, handler).await;
     }
 }
 
-async fn converse<I, H, F>(stream: I, site: Site, versions: Versions, handler: H)
+async fn converse<I, H, F>(stream: I, address: IpAddr, site: Site, versions: Versions, handler: H)
 where
     I: AsyncRead + AsyncWrite + Unpin + 'static,
-    H: Fn(Request<Incoming>) -> F + 'static,
+    H: Fn(Peer, Request<Incoming>) -> F + 'static,
     F: Future<Output = Response<Body>> + 'static,
 {
     let limits = site.limits;
@@ -81,11 +83,12 @@ where
     let link = Link::new();
     let guarded = Guarded::new(stream, Rc::clone(&link), patience, Arc::clone(&site.shard));
     let (shard, gate, answers) = (Arc::clone(&site.shard), site.gate.clone(), Rc::clone(&link));
+    let peer = Peer::new(address, Rc::clone(&link));
     let service = service_fn(move |request: Request<Incoming>| {
         let in_flight = answers.begin();
         let (link, shard, gate) = (Rc::clone(&answers), Arc::clone(&shard), gate.clone());
         let (version, wants_head) = (request.version(), request.method() == Method::HEAD);
-        let answering = AssertUnwindSafe(handler(request)).catch_unwind();
+        let answering = AssertUnwindSafe(handler(peer.clone(), request)).catch_unwind();
         async move {
             let mut answer = answering.await.unwrap_or_else(|_| {
                 shard.panicked();

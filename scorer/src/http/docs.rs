@@ -8,6 +8,7 @@ use super::{
     answer::{self, Answer},
     contract::{Contract, FieldFacts},
 };
+use crate::access::Demands;
 
 const TEMPLATE: &str = include_str!("docs.html");
 
@@ -15,9 +16,13 @@ const TEMPLATE: &str = include_str!("docs.html");
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// Where a token is asked for. It stays in the page.
+const TOKEN: &str = "<label for=\"token\">Token with the scope <code>predict</code></label>\n\
+    <input id=\"token\" type=\"password\" autocomplete=\"off\" spellcheck=\"false\">\n";
+
 /// The page of a model, or of a server without one.
-pub fn page(contract: &Contract) -> Answer {
-    let mut answer = answer::json(StatusCode::OK, html(contract));
+pub fn page(contract: &Contract, demands: Demands) -> Answer {
+    let mut answer = answer::json(StatusCode::OK, html(contract, demands));
     let headers = answer.headers_mut();
     for (name, value) in [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
@@ -30,7 +35,7 @@ pub fn page(contract: &Contract) -> Answer {
     answer
 }
 
-fn html(contract: &Contract) -> String {
+fn html(contract: &Contract, demands: Demands) -> String {
     let model = match (&contract.model, contract.thresholds) {
         (Some((name, version)), Some((review, block))) => format!(
             "Model <b>{}</b>, version <b>{}</b>: review from {review}, block from {block}.",
@@ -44,6 +49,7 @@ fn html(contract: &Contract) -> String {
     TEMPLATE
         .replace("{{model}}", &model)
         .replace("{{fields}}", &rows)
+        .replace("{{token}}", if demands.tokens { TOKEN } else { "" })
         .replace("{{transaction}}", &escape(&transaction))
 }
 
@@ -88,6 +94,23 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::{features::Schema, http::contract::tests::card};
+
+    fn html(contract: &Contract) -> String {
+        super::html(contract, Demands::default())
+    }
+
+    #[test]
+    fn a_token_can_be_given_where_one_is_asked_for() {
+        let contract = Contract::new(&Schema::card_payment(), None);
+        assert!(!html(&contract).contains("id=\"token\""));
+        let demands = Demands {
+            tokens: true,
+            rate: false,
+        };
+        let page = super::html(&contract, demands);
+        assert!(page.contains("<input id=\"token\" type=\"password\""));
+        assert!(!page.contains("{{"), "a placeholder is left");
+    }
 
     #[test]
     fn the_page_lists_all_fields_with_what_training_saw_and_loads_nothing() {

@@ -191,7 +191,7 @@ pub fn start(transport: Transport, limits: Limits) -> Port {
         metrics: Arc::clone(&metrics),
         state,
     });
-    let handler = move |request| {
+    let handler = move |_, request| {
         let desk = Rc::clone(&desk);
         async move { desk.answer(request).await }
     };

@@ -29,15 +29,21 @@ pub use bridge::{Bridge, Facts, Jobs, bridge};
 
 use super::{
     connection::Body,
+    entrance,
+    peer::Peer,
     request_id::{REQUEST_ID, RequestIds},
     server::{Site, accept_over},
     transport::{Transport, Versions},
 };
-use crate::{state::State, telemetry::seed};
+use crate::{
+    access::{Access, Denied},
+    state::State,
+    telemetry::seed,
+};
 use inference::grpc_inference_service_server::GrpcInferenceServiceServer;
 
 /// The protocol's descriptors, for reflection.
-const DESCRIPTORS: &[u8] = include_bytes!("../../proto/open_inference_grpc.binpb");
+pub(super) const DESCRIPTORS: &[u8] = include_bytes!("../../proto/open_inference_grpc.binpb");
 
 /// The protocol's service, as health checks name it.
 const SERVICE: &str = "inference.GRPCInferenceService";
@@ -62,6 +68,8 @@ pub struct Grpc {
     pub max_batch: usize,
     /// For a request from its head to its answer; a shorter `grpc-timeout` of the client counts.
     pub timeout: Duration,
+    /// Who may have rows scored; everybody when absent.
+    pub access: Option<Arc<Access>>,
 }
 
 impl Grpc {
@@ -83,13 +91,17 @@ impl Grpc {
         listener: std::net::TcpListener,
         site: Site,
     ) -> io::Result<()> {
-        let (limit, state) = (self.timeout, Arc::clone(&self.state));
-        let health = HealthReporter::new();
-        let routes = self.routes(&health).map_err(io::Error::other)?;
-        let ids = Rc::new(RequestIds::new(seed(usize::from(u8::MAX))));
-        let handler = move |request: Request<Incoming>| {
-            let (routes, ids) = (routes.clone(), Rc::clone(&ids));
-            async move { answer(routes, &ids, limit, request).await }
+        let (state, health) = (Arc::clone(&self.state), HealthReporter::new());
+        let desk = Rc::new(Desk {
+            limit: self.timeout,
+            body_timeout: site.limits.body_timeout,
+            access: self.access.clone(),
+            ids: RequestIds::new(seed(usize::from(u8::MAX))),
+            routes: self.routes(&health).map_err(io::Error::other)?,
+        });
+        let handler = move |peer: Peer, request: Request<Incoming>| {
+            let desk = Rc::clone(&desk);
+            async move { desk.answer(&peer, request).await }
         };
         tokio::select! {
             outcome = accept_over(transport, listener, site, handler) => outcome,
@@ -117,24 +129,41 @@ impl Grpc {
     }
 }
 
-async fn answer(
+/// Answers the requests of the port.
+struct Desk {
     routes: Router,
-    ids: &RequestIds,
+    ids: RequestIds,
+    access: Option<Arc<Access>>,
     limit: Duration,
-    request: Request<Incoming>,
-) -> Response<Body> {
-    let id = ids.of(request.headers());
-    let within = deadline::of(request.headers()).map_or(limit, |given| given.min(limit));
-    let answered = timeout(within, routes.oneshot(request)).await;
-    let mut answer = match answered {
-        Ok(Ok(answer)) => answer.map(Either::Right),
-        Err(_) => {
-            let status = Status::deadline_exceeded("the time for this request is over");
-            status.into_http::<axum::body::Body>().map(Either::Right)
+    body_timeout: Duration,
+}
+
+impl Desk {
+    async fn answer(&self, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
+        let id = self.ids.of(request.headers());
+        let mut answer = match self.denied(peer, &request) {
+            None => self.routed(request).await,
+            Some(denied) => peer.answer_unread(request, entrance::grpc_refusal(denied), self.body_timeout),
+        };
+        answer.headers_mut().insert(REQUEST_ID, id);
+        answer
+    }
+
+    fn denied(&self, peer: &Peer, request: &Request<Incoming>) -> Option<Denied> {
+        entrance::refuses_grpc(self.access.as_deref()?, request, peer)
+    }
+
+    async fn routed(&self, request: Request<Incoming>) -> Response<Body> {
+        let given = deadline::of(request.headers());
+        let within = given.map_or(self.limit, |given| given.min(self.limit));
+        match timeout(within, self.routes.clone().oneshot(request)).await {
+            Ok(Ok(answer)) => answer.map(Either::Right),
+            Err(_) => {
+                let status = Status::deadline_exceeded("the time for this request is over");
+                status.into_http::<axum::body::Body>().map(Either::Right)
+            }
         }
-    };
-    answer.headers_mut().insert(REQUEST_ID, id);
-    answer
+    }
 }
 
 async fn watch_readiness(health: HealthReporter, state: Arc<State>) -> std::convert::Infallible {

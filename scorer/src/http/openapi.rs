@@ -5,15 +5,16 @@ mod parts;
 use serde_json::{Map, Value, json};
 
 use super::{contract::Contract, protocols::MAX_BODY_BYTES};
+use crate::access::Demands;
 use parts::{answer, json_body, not_ready, operation, reference};
 
 /// The document. Without a model the schema of the request is there, and the model's name is not.
-pub fn document(contract: &Contract) -> Value {
+pub fn document(contract: &Contract, demands: Demands) -> Value {
     let (name, version) = match &contract.model {
         Some((name, version)) => (name.as_str(), version.as_str()),
         None => ("no model is ready", "none"),
     };
-    json!({
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {
             "title": format!("fraudops scorer: {name}"),
@@ -21,19 +22,27 @@ pub fn document(contract: &Contract) -> Value {
             "description": "Scores card payments. Answers carry X-Request-ID; a harmless one that is sent comes back.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "paths": paths(name, version),
+        "paths": paths(name, version, demands),
         "components": {"schemas": schemas(contract)},
-    })
+    });
+    if demands.tokens {
+        document["components"]["securitySchemes"] = parts::security_schemes();
+    }
+    document
 }
 
-fn paths(name: &str, version: &str) -> Value {
+fn paths(name: &str, version: &str, demands: Demands) -> Value {
     let mut paths = Map::new();
     let mut put = |path: &str, method: &str, operation: Value| {
         paths.insert(path.to_owned(), json!({method: operation}));
     };
-    put("/predict", "post", predict());
-    put("/predict/batch", "post", batch());
-    put("/v2/models/{model}/infer", "post", infer(name));
+    for (path, operation, error) in [
+        ("/predict", predict(), "Detail"),
+        ("/predict/batch", batch(), "Detail"),
+        ("/v2/models/{model}/infer", infer(name), "OipError"),
+    ] {
+        put(path, "post", parts::guarded(operation, error, demands));
+    }
     let model = parts::path_parameter("model", name);
     let versions = parts::path_parameter("version", version);
     for (path, summary, answers) in [
@@ -65,7 +74,6 @@ fn paths(name: &str, version: &str) -> Value {
         ("/health", "Readiness in the reference system's words"),
         ("/livez", "Whether the process can answer"),
         ("/readyz", "Whether a verified and warm model serves"),
-        ("/model", "Card and metadata of the model"),
         ("/openapi.json", "This document"),
     ] {
         let answers = json!({"200": answer(summary, "Anything"), "503": answer("Not ready", "Anything")});
@@ -171,9 +179,40 @@ mod tests {
         }
     }
 
+    fn document(tokens: bool, rate: bool) -> Value {
+        let contract = Contract::new(&Schema::card_payment(), Some(&card()));
+        super::document(&contract, Demands { tokens, rate })
+    }
+
+    #[test]
+    fn what_is_asked_of_clients_is_said_where_it_is_asked() {
+        let guarded = ["/predict", "/predict/batch", "/v2/models/{model}/infer"];
+        for (tokens, rate) in [(false, false), (false, true), (true, false), (true, true)] {
+            let document = document(tokens, rate);
+            let scheme = document.pointer("/components/securitySchemes/token/scheme");
+            assert_eq!(scheme, tokens.then_some(&json!("bearer")));
+            for (path, methods) in document["paths"].as_object().unwrap() {
+                let operation = methods.get("post").or(methods.get("get")).unwrap();
+                let is_guarded = guarded.contains(&path.as_str());
+                let security = (tokens && is_guarded).then(|| json!([{"token": ["predict"]}]));
+                assert_eq!(operation.get("security"), security.as_ref(), "{path}");
+                let answers = &operation["responses"];
+                assert_eq!(answers.get("401").is_some(), tokens && is_guarded, "{path}");
+                assert_eq!(answers.get("429").is_some(), rate && is_guarded, "{path}");
+            }
+        }
+        let predict = &document(true, true)["paths"]["/predict"]["post"]["responses"];
+        let schemas = &predict["403"]["content"]["application/json"]["schema"]["anyOf"];
+        assert_eq!(
+            schemas,
+            &json!([reference("Prediction"), reference("Detail")]),
+            "a block, or a refusal"
+        );
+    }
+
     #[test]
     fn every_reference_leads_somewhere() {
-        let document = document(&Contract::new(&Schema::card_payment(), Some(&card())));
+        let document = document(true, true);
         let mut found = Vec::new();
         references(&document, &mut found);
         assert!(found.len() > 20);
@@ -185,7 +224,7 @@ mod tests {
 
     #[test]
     fn the_request_is_the_models() {
-        let document = document(&Contract::new(&Schema::card_payment(), Some(&card())));
+        let document = document(false, false);
         let transaction = &document["components"]["schemas"]["Transaction"];
         assert_eq!(transaction["required"].as_array().map(Vec::len), Some(21));
         assert_eq!(transaction["example"]["TX_AMOUNT"], 44.5);

@@ -1,5 +1,5 @@
-//! Everything on the serving port beside /predict and the probes: batches, the Open Inference Protocol, and the documents
-//! about the model.
+//! Everything on the serving port beside /predict, /feedback and the probes: batches, the Open Inference Protocol, and the
+//! documents for clients.
 
 use std::{cell::Cell, time::Duration};
 
@@ -17,6 +17,7 @@ use super::{
     scoring::Scoring,
 };
 use crate::{
+    access::Demands,
     features::Schema,
     metrics::{RequestError, Shard},
     state::{Readiness, State},
@@ -37,6 +38,8 @@ pub struct Protocols {
     max_batch: usize,
     /// For the whole body.
     body_timeout: Duration,
+    /// What is asked of clients, as the documents say it.
+    demands: Demands,
     large: Cell<usize>,
 }
 
@@ -57,7 +60,6 @@ enum Route {
     Batch,
     Contract,
     Page,
-    Model,
     Oip(Target),
 }
 
@@ -67,7 +69,6 @@ impl Route {
             "/predict/batch" => Some(Self::Batch),
             "/openapi.json" => Some(Self::Contract),
             "/docs" => Some(Self::Page),
-            "/model" => Some(Self::Model),
             _ => Target::of(path).map(Self::Oip),
         }
     }
@@ -75,7 +76,7 @@ impl Route {
     fn method(&self) -> Method {
         match self {
             Self::Batch => Method::POST,
-            Self::Contract | Self::Page | Self::Model => Method::GET,
+            Self::Contract | Self::Page => Method::GET,
             Self::Oip(target) => oip::method(target),
         }
     }
@@ -84,7 +85,7 @@ impl Route {
     fn error(&self, status: StatusCode, sentence: &str) -> Answer {
         match self {
             Self::Oip(_) => oip::error(status, sentence),
-            Self::Batch | Self::Contract | Self::Page | Self::Model => answer::detail(status, sentence),
+            Self::Batch | Self::Contract | Self::Page => answer::detail(status, sentence),
         }
     }
 }
@@ -95,8 +96,14 @@ impl Protocols {
         Self {
             max_batch,
             body_timeout,
+            demands: Demands::default(),
             large: Cell::new(0),
         }
+    }
+
+    /// The same, where this is asked of clients.
+    pub fn demanding(self, demands: Demands) -> Self {
+        Self { demands, ..self }
     }
 
     /// Whether the path is one of these routes.
@@ -115,12 +122,11 @@ impl Protocols {
             return refuse(&route, behind, RequestError::Method);
         }
         match &route {
-            Route::Contract => answer::json(StatusCode::OK, openapi::document(&contract(behind)).to_string()),
-            Route::Page => docs::page(&contract(behind)),
-            Route::Model => match behind.state.card() {
-                Some(card) => answer::json(StatusCode::OK, card.to_json().to_string()),
-                None => refuse(&route, behind, RequestError::NotReady),
-            },
+            Route::Contract => {
+                let document = openapi::document(&contract(behind), self.demands);
+                answer::json(StatusCode::OK, document.to_string())
+            }
+            Route::Page => docs::page(&contract(behind), self.demands),
             Route::Oip(Target::Infer(_)) | Route::Batch => self.large(&route, behind, request).await,
             Route::Oip(target) => oip::describe(target, behind.scoring, behind.state.is_ready()),
         }
@@ -178,6 +184,21 @@ impl Protocols {
 
 fn contract<S: Scoring>(behind: &Behind<'_, S>) -> Contract {
     Contract::new(behind.schema, behind.state.card().as_deref())
+}
+
+/// Whether a path of these routes has rows scored.
+pub fn scores(path: &str) -> bool {
+    match Route::of(path) {
+        Some(Route::Batch | Route::Oip(Target::Infer(_))) => true,
+        Some(
+            Route::Contract
+            | Route::Page
+            | Route::Oip(
+                Target::Server | Target::Live | Target::Ready | Target::Model(_) | Target::ModelReady(_),
+            ),
+        )
+        | None => false,
+    }
 }
 
 /// A place among the large requests; given back when dropped.

@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     future::{Future, pending},
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::pin,
     sync::Arc,
     time::Duration,
@@ -22,7 +22,7 @@ use tokio::{
 };
 
 pub use super::connection::Body;
-use super::{connection::serve, transport::Transport};
+use super::{connection::serve, peer::Peer, transport::Transport};
 use crate::metrics::{Metrics, Shard};
 
 const BACKLOG: i32 = 1024;
@@ -105,7 +105,7 @@ pub struct Site {
 /// Accepts and serves HTTP/1.1 and HTTP/2 in the clear; see [`accept_over`].
 pub async fn accept<H, F>(listener: std::net::TcpListener, site: Site, handler: H) -> io::Result<()>
 where
-    H: Fn(Request<Incoming>) -> F + Clone + 'static,
+    H: Fn(Peer, Request<Incoming>) -> F + Clone + 'static,
     F: Future<Output = Response<Body>> + 'static,
 {
     accept_over(Transport::default(), listener, site, handler).await
@@ -119,13 +119,15 @@ pub async fn accept_over<H, F>(
     handler: H,
 ) -> io::Result<()>
 where
-    H: Fn(Request<Incoming>) -> F + Clone + 'static,
+    H: Fn(Peer, Request<Incoming>) -> F + Clone + 'static,
     F: Future<Output = Response<Body>> + 'static,
 {
     let listener = TcpListener::from_std(listener)?;
     let (alive, mut all_done) = mpsc::channel::<Infallible>(1);
     let mut closed = pin!(closed(site.gate.clone()));
-    let admit = |stream| admit(stream, &site, &transport, &handler, &alive);
+    let admit = |(stream, address): (TcpStream, SocketAddr)| {
+        admit((stream, address.ip()), &site, &transport, &handler, &alive);
+    };
     loop {
         let accepted = tokio::select! {
             biased;
@@ -133,7 +135,7 @@ where
             () = &mut closed => break,
         };
         match accepted {
-            Ok((stream, _)) => admit(stream),
+            Ok(accepted) => admit(accepted),
             // Out of descriptors, most likely: others must finish first.
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -142,8 +144,8 @@ where
         }
     }
     // What the kernel has queued by now would be reset with the listener.
-    while let Some(Ok((stream, _))) = listener.accept().now_or_never() {
-        admit(stream);
+    while let Some(Ok(accepted)) = listener.accept().now_or_never() {
+        admit(accepted);
     }
     drop((listener, alive));
     all_done.recv().await;
@@ -151,13 +153,13 @@ where
 }
 
 fn admit<H, F>(
-    stream: TcpStream,
+    (stream, address): (TcpStream, IpAddr),
     site: &Site,
     transport: &Transport,
     handler: &H,
     alive: &mpsc::Sender<Infallible>,
 ) where
-    H: Fn(Request<Incoming>) -> F + Clone + 'static,
+    H: Fn(Peer, Request<Incoming>) -> F + Clone + 'static,
     F: Future<Output = Response<Body>> + 'static,
 {
     if !site.metrics.try_open(site.limits.connections) {
@@ -169,7 +171,7 @@ fn admit<H, F>(
     }
     site.shard.accepted();
     let open = Open(Arc::clone(&site.metrics));
-    let serving = serve(stream, site.clone(), transport.clone(), handler.clone());
+    let serving = serve(stream, address, site.clone(), transport.clone(), handler.clone());
     let alive = alive.clone();
     spawn_local(async move {
         serving.await;

@@ -13,9 +13,11 @@ use tokio::{
 use tower::ServiceExt;
 
 use super::{
+    entrance,
     feedback::feedback,
     grpc::Jobs,
     health::public_routes,
+    peer::Peer,
     predict::{self, predict},
     protocols::{Behind, Protocols},
     request_id::{REQUEST_ID, RequestIds},
@@ -23,6 +25,7 @@ use super::{
     transport::Transport,
 };
 use crate::{
+    access::{Access, Demands, Denied},
     features::Schema,
     feedback::Ledger,
     metrics::Shard,
@@ -51,6 +54,7 @@ pub struct Worker {
     shard: Arc<Shard>,
     tracing: Tracing,
     ids: RequestIds,
+    access: Option<Arc<Access>>,
     router: Router,
     ledger: Arc<Ledger>,
     protocols: Protocols,
@@ -79,6 +83,7 @@ impl Worker {
             metrics,
             tracing,
             ids: RequestIds::new(crate::telemetry::seed(index)),
+            access: None,
             ledger,
             protocols: Protocols::new(max_batch, limits.body_timeout),
             usual: Schema::card_payment(),
@@ -86,20 +91,46 @@ impl Worker {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    /// The same, for clients who may call; without this everybody may.
+    pub fn guarded(self, access: Option<Arc<Access>>) -> Self {
+        let demands = access
+            .as_ref()
+            .map_or_else(Demands::default, |access| access.demands());
+        Self {
+            protocols: self.protocols.demanding(demands),
+            access,
+            ..self
+        }
+    }
+
+    async fn answer(&self, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
         self.shard.request();
         let id = self.ids.of(request.headers());
-        let mut answer = match request.uri().path() {
-            "/predict" => self.traced(request, &id).await,
+        let mut answer = match self.denied(peer, &request) {
+            None => self.routed(request, &id).await,
+            Some(denied) => {
+                let refusal = entrance::refusal(request.uri().path(), denied);
+                peer.answer_unread(request, refusal, self.limits.body_timeout)
+            }
+        };
+        answer.headers_mut().insert(REQUEST_ID, id);
+        answer
+    }
+
+    fn denied(&self, peer: &Peer, request: &Request<Incoming>) -> Option<Denied> {
+        entrance::refuses(self.access.as_deref()?, request, peer)
+    }
+
+    async fn routed(&self, request: Request<Incoming>, id: &HeaderValue) -> Response<Body> {
+        match request.uri().path() {
+            "/predict" => self.traced(request, id).await,
             "/feedback" => self.labelled(request).await,
             path if Protocols::handles(path) => self.other(request).await,
             _ => {
                 let Ok(answer) = self.router.clone().oneshot(request).await;
                 answer.map(Either::Right)
             }
-        };
-        answer.headers_mut().insert(REQUEST_ID, id);
-        answer
+        }
     }
 
     async fn traced(&self, request: Request<Incoming>, id: &HeaderValue) -> Response<Body> {
@@ -175,9 +206,9 @@ pub fn run(worker: impl FnOnce() -> Worker, wiring: Wiring) -> io::Result<()> {
             spawn_local(jobs.run(move || scoring.pipeline.borrow().clone()));
         }
         let answering = Rc::clone(&worker);
-        let handler = move |request| {
+        let handler = move |peer, request| {
             let worker = Rc::clone(&answering);
-            async move { worker.answer(request).await }
+            async move { worker.answer(&peer, request).await }
         };
         let ended = accept_over(wiring.transport, wiring.listener, site, handler).await;
         worker.pipeline.take();

@@ -160,7 +160,7 @@ fn the_other_paths_answer_what_they_promise() {
         (server.http, "/health", 200),
         (server.http, "/predict", 405),
         (server.http, "/metrics", 404),
-        (server.http, "/model", 200),
+        (server.http, "/model", 404),
         (server.http, "/v2", 200),
         (server.http, "/openapi.json", 200),
         (server.http, "/docs", 200),
@@ -168,6 +168,7 @@ fn the_other_paths_answer_what_they_promise() {
         (server.admin, "/livez", 200),
         (server.admin, "/health", 200),
         (server.admin, "/metrics", 200),
+        (server.admin, "/model", 200),
         (server.admin, "/predict", 404),
     ] {
         assert_eq!(get(address, path).status, status, "{path}");

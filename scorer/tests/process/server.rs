@@ -23,6 +23,7 @@ pub struct Server {
     child: Child,
     pub http: SocketAddr,
     pub admin: SocketAddr,
+    pub grpc: SocketAddr,
     lines: Receiver<String>,
 }
 
@@ -95,6 +96,7 @@ impl Server {
         Self {
             http: address("listen"),
             admin: address("admin"),
+            grpc: address("grpc"),
             child,
             lines,
         }
@@ -176,6 +178,12 @@ impl Server {
     pub fn threads(&self) -> usize {
         let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
         threads.unwrap().count()
+    }
+
+    /// What it logs up to its end, but for the lines that were waited for.
+    pub fn rest_of_log(&mut self) -> Vec<String> {
+        self.wait();
+        self.lines.iter().collect()
     }
 
     /// Resident memory, in MiB.

@@ -93,7 +93,7 @@ async fn still_serves(port: &Port) {
 fn ambiguous_requests_are_closed_and_what_follows_them_is_never_answered() {
     on_one_thread(async {
         let port = start(Transport::default(), LIMITS);
-        let smuggled = "GET /model HTTP/1.1\r\nhost: x\r\n\r\n";
+        let smuggled = "GET /v2 HTTP/1.1\r\nhost: x\r\n\r\n";
         let post = "POST /predict/batch HTTP/1.1\r\nhost: x\r\n";
         let table = [
             format!("{post}content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n{smuggled}"),
@@ -117,7 +117,7 @@ fn ambiguous_requests_are_closed_and_what_follows_them_is_never_answered() {
         for text in table {
             let answer = String::from_utf8(port.raw(text.as_bytes()).await).unwrap();
             assert!(!answer.contains("200 OK"), "{text:?}: {answer}");
-            assert!(!answer.contains("golden_difference"), "{text:?}: {answer}");
+            assert!(!answer.contains("binary_tensor_data"), "{text:?}: {answer}");
             assert!(
                 answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
                 "{text:?}: {answer}"

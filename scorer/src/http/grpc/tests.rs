@@ -55,6 +55,7 @@ impl Server {
             state: Arc::clone(&state),
             max_batch: 8,
             timeout,
+            access: None,
         };
         let socket = listening.sockets.remove(0);
         let thread = thread::spawn(move || grpc.run(Transport::default(), socket, site));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{decision::Decision, http::oip::tensor};
+use crate::{access::Demands, decision::Decision, http::oip::tensor};
 
 /// `$ref` to a schema of the document.
 pub fn reference(schema: &str) -> Value {
@@ -29,6 +29,47 @@ pub fn json_body(schema: Value) -> Value {
 /// One operation.
 pub fn operation(summary: &str, parameters: Value, answers: Value) -> Value {
     json!({"summary": summary, "parameters": parameters, "responses": answers})
+}
+
+/// An operation that scores: what is asked of its clients, and how they are refused.
+pub fn guarded(mut operation: Value, error: &str, demands: Demands) -> Value {
+    let answers = &mut operation["responses"];
+    if demands.tokens {
+        answers["401"] = answer("No token, or one that nobody has", error);
+        let challenge = json!({"schema": {"type": "string"}, "description": "The scheme: Bearer."});
+        answers["401"]["headers"] = json!({"WWW-Authenticate": challenge});
+        let lacking = answer("The token lacks the scope predict", error);
+        answers["403"] = match answers.get("403") {
+            Some(other) => either(other, &lacking),
+            None => lacking,
+        };
+    }
+    if demands.rate {
+        answers["429"] = answer("More requests than this client may send", error);
+        let wait = json!({"schema": {"type": "integer"}, "description": "Seconds."});
+        answers["429"]["headers"] = json!({"Retry-After": wait});
+    }
+    if demands.tokens {
+        operation["security"] = json!([{"token": ["predict"]}]);
+    }
+    operation
+}
+
+/// One of two answers with the same status.
+fn either(one: &Value, other: &Value) -> Value {
+    let description = |answer: &Value| answer["description"].as_str().unwrap_or_default().to_owned();
+    let schema = |answer: &Value| answer["content"]["application/json"]["schema"].clone();
+    let schemas = json!({"anyOf": [schema(one), schema(other)]});
+    json!({
+        "description": format!("{}; or: {}", description(one), description(other)),
+        "content": {"application/json": {"schema": schemas}},
+    })
+}
+
+/// How clients say who they are.
+pub fn security_schemes() -> Value {
+    let description = "A token with the scope that the operation names.";
+    json!({"token": {"type": "http", "scheme": "bearer", "description": description}})
 }
 
 /// A parameter of the path with the only value that is served.
