@@ -183,7 +183,8 @@ fn under_load(address: SocketAddr, connections: usize, work: impl FnOnce()) -> (
 #[test]
 fn models_take_over_under_load_and_no_request_is_lost_or_scored_twice() {
     let mount = Mount::new(&tiny(1));
-    let server = mount.serve(&["--reload", "10ms", "--workers", "2"]);
+    // A busy machine must not look like a model that fails.
+    let server = mount.serve(&["--reload", "10ms", "--workers", "2", "--deadline", "10s"]);
     let (count, connections) = under_load(server.http, 6, || {
         for number in 2..=15 {
             mount.put(&tiny(number));
