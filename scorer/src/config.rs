@@ -57,6 +57,15 @@ pub struct ServeArgs {
     /// The model file.
     #[arg(long, env = "FRAUDOPS_MODEL")]
     pub model: PathBuf,
+    /// How often to look whether the file has changed; a changed one is verified and takes over without a restart. 0s: only
+    /// on SIGHUP. Without this flag the file is read once. Versions are those of the files, so none can be given.
+    #[arg(
+        long,
+        env = "FRAUDOPS_RELOAD",
+        value_parser = duration,
+        conflicts_with_all = ["model_version", "version_hash"]
+    )]
+    pub reload: Option<Duration>,
     /// Version that answers and metrics carry; the model's own when absent.
     #[arg(long, env = "FRAUDOPS_MODEL_VERSION")]
     pub model_version: Option<String>,
@@ -318,6 +327,17 @@ mod tests {
         assert!(serve(&["--drain-delay", "soon"]).is_err());
         assert!(serve(&["--on-model-error", "shrug"]).is_err());
         assert!(serve(&["--workers", "0"]).is_err());
+    }
+
+    #[test]
+    fn a_version_that_is_given_cannot_follow_a_file() {
+        assert_eq!(serve(&[]).unwrap().reload, None);
+        assert_eq!(
+            serve(&["--reload", "10s"]).unwrap().reload,
+            Some(Duration::from_secs(10))
+        );
+        assert!(serve(&["--reload", "10s", "--model-version", "7"]).is_err());
+        assert!(serve(&["--reload", "10s", "--version-hash", "0123abcd"]).is_err());
     }
 
     #[test]

@@ -36,4 +36,4 @@ pub use scoring::Scoring;
 pub use server::{Body, Gate, Limits, Listening, Site, accept, accept_over};
 pub use tls::{ClientName, Reloader, Tls, TlsCounters, TlsError, TlsOptions};
 pub use transport::{Transport, Versions};
-pub use worker::{Install, Wiring, Worker, run};
+pub use worker::{Install, MakePipeline, Wiring, Worker, run};

@@ -3,6 +3,7 @@
 //! Other modules keep counters of their own and register them as `Collect`.
 
 mod answered;
+mod current;
 mod exemplar;
 mod exposition;
 mod families;
@@ -15,12 +16,13 @@ use std::{
     fmt,
     sync::{
         Arc, OnceLock, PoisonError, RwLock,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 pub use answered::{Answered, Imputation, ModelFailure, Scored, Source};
+pub use current::Current;
 pub use exemplar::Exemplar;
 pub use exposition::{Buckets, Collect, Counter, Exposition, Format, Gauge, Histograms, Labels, Number};
 pub use histogram::{DURATION_BOUNDS, Histogram, SCORE_BOUNDS, Totals as HistogramTotals};
@@ -45,6 +47,8 @@ pub struct Metrics {
     model: RwLock<Option<(ModelLabels, Duration)>>,
     features: OnceLock<Vec<String>>,
     others: RwLock<Vec<Arc<dyn Collect>>>,
+    /// Changed model files that took over, and those that were refused.
+    reloads: [AtomicU64; 2],
     started: SystemTime,
 }
 
@@ -58,6 +62,7 @@ impl Metrics {
             model: RwLock::default(),
             features: OnceLock::new(),
             others: RwLock::default(),
+            reloads: Default::default(),
             started: SystemTime::now(),
         }
     }
@@ -94,6 +99,11 @@ impl Metrics {
         }
     }
 
+    /// Counts a changed model file: whether it took the place of the one before.
+    pub fn reloaded(&self, taken: bool) {
+        self.reloads[usize::from(!taken)].fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Counts a connection in, unless `limit` are open already.
     pub fn try_open(&self, limit: usize) -> bool {
         let step = |open: usize| (open < limit).then_some(open + 1);
@@ -121,11 +131,25 @@ impl Metrics {
         process::collect(&mut out, started);
         let help = "Version of this program.";
         out.info("fraud_build", help, &[("version", env!("CARGO_PKG_VERSION"))]);
+        self.expose_reloads(&mut out);
         self.expose_shards(&mut out, ready);
         for other in &*self.others.read().unwrap_or_else(PoisonError::into_inner) {
             other.collect(&mut out);
         }
         out.finish()
+    }
+
+    /// Of the process, not of a version: what counts the changes of a label must not change its own.
+    fn expose_reloads(&self, out: &mut Exposition) {
+        let [ok, failed] = self.reloads.each_ref().map(|count| count.load(Ordering::Relaxed));
+        let help = "Changed model files, by whether they took the place of the one before.";
+        out.counter("fraud_model_reloads", help)
+            .sample(&[("result", "ok")], ok)
+            .sample(&[("result", "failed")], failed);
+        if ok > 0 {
+            // The version is another one, and its counters go on from those of the version before.
+            out.leave_out_creation();
+        }
     }
 
     fn expose_shards(&self, out: &mut Exposition, ready: bool) {

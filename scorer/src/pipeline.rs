@@ -8,6 +8,7 @@ mod policy;
 mod scoring;
 
 use std::{
+    rc::Rc,
     sync::Arc,
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
@@ -39,14 +40,14 @@ pub struct Pipeline {
     pub policy: Arc<Policy>,
     /// Counters of the rules.
     pub rules: Arc<RuleShard>,
-    /// Answers that were given before.
-    pub idempotency: Option<Idempotency>,
+    /// Answers that were given before, also by the model before this one.
+    pub idempotency: Option<Rc<Idempotency>>,
     /// Key of the digests of requests.
     pub digests: DigestKey,
     /// Seals receipts, where there are keys.
     pub sealer: Option<Arc<Sealer>>,
     /// The decision log.
-    pub log: Recorder,
+    pub log: Rc<Recorder>,
     /// The counters of the thread.
     pub shard: Arc<Shard>,
 }

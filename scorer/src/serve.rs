@@ -1,13 +1,15 @@
 //! The life of the server: bind, load beside the serving threads, serve, drain, leave.
 
 mod companion;
+mod loader;
 mod prepare;
+mod reload;
+mod seen;
 mod services;
 
 use std::{
-    cell::OnceCell,
-    future::pending,
     io,
+    pin::pin,
     process::ExitCode,
     sync::Arc,
     thread,
@@ -21,26 +23,25 @@ use http_body_util::Either;
 use hyper::body::Incoming;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
     task::{LocalSet, spawn_local},
     time::{sleep, timeout},
 };
 use tower::ServiceExt;
 
-use prepare::{Candidate, prepare};
-use services::Services;
+use loader::{Loader, News};
+use prepare::Candidate;
+use reload::Service;
 
 use crate::{
     config::{GrpcListen, ServeArgs},
     decision_log::DecisionLog,
     feedback::Ledger,
     http::{
-        Bridge, DEFAULT_ROOM, Facts, Gate, Grpc, Install, Limits, Listening, Site, Tls, TlsOptions,
-        Transport, Wiring, Worker, accept, admin_routes, bridge, run,
+        Bridge, DEFAULT_ROOM, Gate, Grpc, Install, Limits, Listening, Site, Tls, TlsOptions, Transport,
+        Wiring, Worker, accept, admin_routes, bridge, run,
     },
-    metrics::{Metrics, ModelLabels},
-    model::{ModelError, Reason},
-    rules::Watch,
+    metrics::Metrics,
     state::State,
     telemetry::{Exporter, Tracing, seed},
 };
@@ -78,8 +79,6 @@ struct Server {
     grpc: Option<Listening>,
     /// Brings rows from the gRPC thread to the others, and says there which model serves.
     bridge: Option<Bridge>,
-    /// Keeps the lists of the rules up to date.
-    lists: OnceCell<Watch>,
 }
 
 /// How a serving thread ended.
@@ -125,36 +124,26 @@ impl Server {
             transport,
             grpc,
             bridge: None,
-            lists: OnceCell::new(),
         })
     }
 
     async fn live(mut self) -> anyhow::Result<ExitCode> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        // Without --reload SIGHUP ends the process, as it does with any that has no use for it.
+        let reload = self.arguments.reload;
+        let hangup = reload.map(|_| signal(SignalKind::hangup())).transpose()?;
         let exporter = Exporter::from_env().unwrap_or_else(|error| {
             tracing::error!(%error, "traces cannot be exported");
             None
         });
         self.start_admin();
         let (installs, mut ended, count) = self.start_workers(exporter.as_ref())?;
-        let loaded = self.load_beside(count);
-        let service = async {
-            match loaded.await {
-                Ok(Ok(candidate)) => {
-                    self.install(candidate, installs).await;
-                    return pending::<()>().await;
-                }
-                Ok(Err(error)) => self.fail(error),
-                Err(_) => self.fail(ModelError::new(
-                    Reason::NotOnnx,
-                    "the verification of the model crashed",
-                )),
-            }
-            pending::<()>().await;
-        };
+        let news = self.load_beside(installs.len(), hangup);
+        // Held to the end: lists change while the process drains, too.
+        let mut service = pin!(Service::new(&self, installs).follow(news));
         tokio::select! {
-            () = service => {}
+            () = &mut service => {}
             () = stop(&mut terminate, &mut interrupt) => {}
             Some((worker, outcome)) = ended.recv() => {
                 // A thread that is gone takes its share of the connections with it: better a restart.
@@ -206,7 +195,7 @@ impl Server {
         &mut self,
         exporter: Option<&Exporter>,
     ) -> anyhow::Result<(
-        Vec<oneshot::Sender<Install>>,
+        Vec<mpsc::UnboundedSender<Install>>,
         mpsc::UnboundedReceiver<Ended>,
         usize,
     )> {
@@ -217,7 +206,7 @@ impl Server {
         let (bridge, jobs) = bridge(self.listening.sockets.len(), DEFAULT_ROOM);
         let mut jobs = jobs.into_iter();
         for (index, listener) in self.listening.sockets.drain(..).enumerate() {
-            let (install, installed) = oneshot::channel();
+            let (install, installed) = mpsc::unbounded_channel();
             installs.push(install);
             let (state, metrics) = (Arc::clone(&self.state), Arc::clone(&self.metrics));
             let tracing = exporter.map_or_else(Tracing::off, |e| e.tracing(seed(index)));
@@ -227,7 +216,7 @@ impl Server {
                 listener,
                 transport: self.transport.clone(),
                 gate: self.gate.subscribe(),
-                install: installed,
+                installs: installed,
                 jobs: jobs.next(),
             };
             thread::Builder::new()
@@ -284,75 +273,19 @@ impl Server {
         Ok(())
     }
 
-    fn load_beside(&self, count: usize) -> oneshot::Receiver<Result<Candidate, ModelError>> {
-        let (tell, loaded) = oneshot::channel();
-        let arguments = self.arguments.clone();
-        let load = move || {
-            let _ = tell.send(prepare(&arguments, count));
-        };
+    /// Starts the thread that prepares models; it looks for another one at each SIGHUP, too.
+    fn load_beside(&self, threads: usize, hangup: Option<Signal>) -> mpsc::Receiver<News> {
+        let (tell, news) = mpsc::channel(1);
+        let (ask, asked) = std::sync::mpsc::channel();
+        let loader = Loader::new(&self.arguments, threads);
+        if let Some(hangup) = hangup {
+            reload::ask_on(hangup, ask);
+        }
         // Without a thread the sender is dropped, and that is reported.
-        let _ = thread::Builder::new().name("loader".to_owned()).spawn(load);
-        loaded
-    }
-
-    async fn install(&self, mut candidate: Candidate, installs: Vec<oneshot::Sender<Install>>) {
-        let mut services = match Services::start(self, &mut candidate) {
-            Ok(services) => services,
-            Err(error) => return self.fail(error),
-        };
-        let Candidate { loaded, card, .. } = candidate;
-        let mut pending = Vec::new();
-        for (index, (engine, install)) in loaded.engines.into_iter().zip(installs).enumerate() {
-            let (done, installed) = oneshot::channel();
-            pending.push(installed);
-            let pipeline = services.pipeline(index, Box::new(engine));
-            let _ = install.send(Install { pipeline, done });
-        }
-        for installed in pending {
-            if installed.await.is_err() {
-                return; // the thread has ended, and its end is reported
-            }
-        }
-        if let Some(bridge) = &self.bridge {
-            bridge.announce(Some(Facts {
-                name: services.policy().name.clone(),
-                version: services.policy().version.clone(),
-                width: services.policy().schema.width(),
-            }));
-        }
-        let took = self.started.elapsed();
-        let (version, sha256, algorithm) =
-            (card.version.clone(), card.sha256.clone(), card.algorithm.clone());
-        let engine = card.engine.as_str();
-        tracing::info!(
-            model = card.name,
-            version,
-            sha256,
-            algorithm,
-            engine,
-            ?took,
-            "ready"
-        );
-        self.metrics.set_model_name(&card.name);
-        self.metrics.set_model(
-            ModelLabels {
-                version,
-                sha256,
-                algorithm,
-            },
-            took,
-        );
-        let _ = self.lists.set(services.watched);
-        self.state.set_ready(card);
-    }
-
-    fn fail(&self, error: ModelError) {
-        tracing::error!(
-            reason = error.reason.as_str(),
-            message = error.message,
-            "the model cannot be served"
-        );
-        self.state.set_failed(error);
+        let _ = thread::Builder::new()
+            .name("loader".to_owned())
+            .spawn(move || loader.run(&tell, &asked));
+        news
     }
 
     async fn drain(&self, mut ended: mpsc::UnboundedReceiver<Ended>, count: usize) {

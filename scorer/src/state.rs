@@ -1,10 +1,12 @@
 //! What the threads of the process share: readiness, the model's card, the counters.
 
 use std::sync::{
-    Arc, OnceLock, PoisonError, RwLock,
+    Arc, PoisonError, RwLock,
     atomic::{AtomicBool, Ordering},
 };
 
+use arc_swap::ArcSwapOption;
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -70,6 +72,27 @@ impl Card {
     }
 }
 
+/// A changed model file that did not take over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// SHA-256 of the file, where it could be read.
+    pub sha256: Option<String>,
+    /// Why.
+    pub error: ModelError,
+    /// When that was found.
+    pub at: Timestamp,
+}
+
+impl Rejected {
+    /// As `/model` of the admin port shows it.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "sha256": self.sha256, "reason": self.error.reason.as_str(), "message": self.error.message,
+            "at": self.at.to_string(),
+        })
+    }
+}
+
 /// Whether requests can be answered.
 #[derive(Clone, Debug)]
 pub enum Readiness {
@@ -82,9 +105,10 @@ pub enum Readiness {
 /// Shared by all threads. Not on the path of a prediction.
 pub struct State {
     failure: RwLock<ModelError>,
-    card: OnceLock<Arc<Card>>,
+    card: ArcSwapOption<Card>,
+    rejected: ArcSwapOption<Rejected>,
     draining: AtomicBool,
-    pulse: OnceLock<Arc<Pulse>>,
+    pulse: ArcSwapOption<Pulse>,
     metrics: Arc<Metrics>,
 }
 
@@ -94,21 +118,32 @@ impl State {
         let loading = ModelError::new(Reason::Loading, "the model is being verified");
         Self {
             failure: RwLock::new(loading),
-            card: OnceLock::new(),
+            card: ArcSwapOption::empty(),
+            rejected: ArcSwapOption::empty(),
             draining: AtomicBool::new(false),
-            pulse: OnceLock::new(),
+            pulse: ArcSwapOption::empty(),
             metrics,
         }
     }
 
-    /// The model serves on every thread.
+    /// The model serves on every thread; it may take the place of another one.
     pub fn set_ready(&self, card: Card) {
-        let _ = self.card.set(Arc::new(card));
+        self.card.store(Some(Arc::new(card)));
     }
 
     /// What tells whether the model still answers.
     pub fn set_pulse(&self, pulse: Arc<Pulse>) {
-        let _ = self.pulse.set(pulse);
+        self.pulse.store(Some(pulse));
+    }
+
+    /// The model file is not the one that serves, and this is why; none: it is.
+    pub fn set_rejected(&self, rejected: Option<Rejected>) {
+        self.rejected.store(rejected.map(Arc::new));
+    }
+
+    /// Why the model file is not the one that serves.
+    pub fn rejected(&self) -> Option<Arc<Rejected>> {
+        self.rejected.load_full()
     }
 
     /// The model cannot be served.
@@ -126,12 +161,12 @@ impl State {
         if self.draining.load(Ordering::Relaxed) {
             return Readiness::NotReady(ModelError::new(Reason::Draining, "the process is shutting down"));
         }
-        if self.pulse.get().is_some_and(|pulse| pulse.is_failing()) {
+        if self.pulse.load().as_ref().is_some_and(|pulse| pulse.is_failing()) {
             let message = "the model failed several times in a row; it is tried again every second";
             return Readiness::NotReady(ModelError::new(Reason::ModelFailing, message));
         }
-        match self.card.get() {
-            Some(card) => Readiness::Ready(Arc::clone(card)),
+        match self.card() {
+            Some(card) => Readiness::Ready(card),
             None => Readiness::NotReady(
                 self.failure
                     .read()
@@ -147,8 +182,8 @@ impl State {
     }
 
     /// The card, once a model serves.
-    pub fn card(&self) -> Option<&Arc<Card>> {
-        self.card.get()
+    pub fn card(&self) -> Option<Arc<Card>> {
+        self.card.load_full()
     }
 
     /// The counters.

@@ -69,10 +69,14 @@ async fn health(Shared(state): Shared<Arc<State>>) -> Response {
 }
 
 async fn model(Shared(state): Shared<Arc<State>>) -> Response {
-    match state.card() {
-        Some(card) => Json(card.to_json()).into_response(),
-        None => not_found().await,
+    let Some(card) = state.card() else {
+        return not_found().await;
+    };
+    let mut body = card.to_json();
+    if let Some(rejected) = state.rejected() {
+        body["rejected"] = rejected.to_json();
     }
+    Json(body).into_response()
 }
 
 async fn metrics(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> impl IntoResponse {

@@ -177,7 +177,7 @@ impl Protocols {
 }
 
 fn contract<S: Scoring>(behind: &Behind<'_, S>) -> Contract {
-    Contract::new(behind.schema, behind.state.card().map(AsRef::as_ref))
+    Contract::new(behind.schema, behind.state.card().as_deref())
 }
 
 /// A place among the large requests; given back when dropped.

@@ -7,7 +7,7 @@ use http::{HeaderValue, Request, Response};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use tokio::{
-    sync::{oneshot, watch},
+    sync::{mpsc, oneshot, watch},
     task::{LocalSet, spawn_local},
 };
 use tower::ServiceExt;
@@ -31,10 +31,13 @@ use crate::{
     telemetry::{RequestSpan, Tracing},
 };
 
+/// Makes a pipeline, on the thread that it is for; it takes over what outlives a model from the one before.
+pub type MakePipeline = Box<dyn FnOnce(Option<&Pipeline>) -> Pipeline + Send>;
+
 /// A verified model on its way to a thread.
 pub struct Install {
-    /// Makes the pipeline, on the thread that it is for.
-    pub pipeline: Box<dyn FnOnce() -> Pipeline + Send>,
+    /// Makes the pipeline.
+    pub pipeline: MakePipeline,
     /// Told when the thread serves it.
     pub done: oneshot::Sender<()>,
 }
@@ -147,8 +150,8 @@ pub struct Wiring {
     pub transport: Transport,
     /// Progress of the shutdown.
     pub gate: watch::Receiver<Gate>,
-    /// The model, when it is verified.
-    pub install: oneshot::Receiver<Install>,
+    /// The model, when it is verified, and those that take its place.
+    pub installs: mpsc::UnboundedReceiver<Install>,
     /// Rows that came over gRPC.
     pub jobs: Option<Jobs>,
 }
@@ -166,7 +169,7 @@ pub fn run(worker: impl FnOnce() -> Worker, wiring: Wiring) -> io::Result<()> {
         gate: wiring.gate,
     };
     let serve = async {
-        spawn_local(put_into_service(Rc::clone(&worker), wiring.install));
+        spawn_local(put_into_service(Rc::clone(&worker), wiring.installs));
         if let Some(jobs) = wiring.jobs {
             let scoring = Rc::clone(&worker);
             spawn_local(jobs.run(move || scoring.pipeline.borrow().clone()));
@@ -183,12 +186,14 @@ pub fn run(worker: impl FnOnce() -> Worker, wiring: Wiring) -> io::Result<()> {
     runtime.block_on(LocalSet::new().run_until(serve))
 }
 
-async fn put_into_service(worker: Rc<Worker>, install: oneshot::Receiver<Install>) {
-    let Ok(Install { pipeline, done }) = install.await else {
-        return;
-    };
-    let start = Instant::now();
-    worker.pipeline.replace(Some(Rc::new(pipeline())));
-    tracing::debug!(worker = worker.index, took = ?start.elapsed(), "model in service");
-    let _ = done.send(());
+/// Requests under way keep the pipeline that they began with; it goes with the last of them.
+async fn put_into_service(worker: Rc<Worker>, mut installs: mpsc::UnboundedReceiver<Install>) {
+    while let Some(Install { pipeline, done }) = installs.recv().await {
+        let start = Instant::now();
+        let before = worker.pipeline.borrow().clone();
+        let next = Rc::new(pipeline(before.as_deref()));
+        worker.pipeline.replace(Some(next));
+        tracing::debug!(worker = worker.index, took = ?start.elapsed(), "model in service");
+        let _ = done.send(());
+    }
 }

@@ -44,8 +44,8 @@ pub struct Exposition {
     page: String,
     /// Labels of every sample, as they are written.
     constant: String,
-    /// When all counters of this process began, in Unix seconds.
-    created: f64,
+    /// When all counters of this process began, in Unix seconds, if that is to be said.
+    created: Option<f64>,
     families: Vec<String>,
 }
 
@@ -56,7 +56,7 @@ impl Exposition {
             format,
             page: String::with_capacity(16 * 1024),
             constant: String::new(),
-            created,
+            created: Some(created),
             families: Vec::new(),
         }
     }
@@ -67,6 +67,11 @@ impl Exposition {
         for (name, value) in labels {
             push_label(&mut self.constant, name, value);
         }
+    }
+
+    /// From here on nothing is said of when counters began: a reader would take it that they were zero then.
+    pub fn leave_out_creation(&mut self) {
+        self.created = None;
     }
 
     /// A family of counters; `name` with or without `_total`.
@@ -163,8 +168,8 @@ impl Exposition {
     }
 
     fn created(&mut self, name: &str, labels: Labels<'_>) {
-        if self.format == Format::OpenMetrics {
-            self.sample(name, "_created", labels, Number::Real(self.created));
+        if let (Format::OpenMetrics, Some(created)) = (self.format, self.created) {
+            self.sample(name, "_created", labels, Number::Real(created));
         }
     }
 }

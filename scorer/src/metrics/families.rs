@@ -144,7 +144,7 @@ fn model(out: &mut Exposition, scrape: &Scrape<'_>) {
         out.info("fraud_model", "The model that serves.", &labels);
     }
     if let Some(seconds) = scrape.load_seconds {
-        let help = "Time from start to a verified and warm model.";
+        let help = "Time from start, or from the look that found the file, to a verified and warm model.";
         out.gauge("fraud_model_load_seconds", help).sample(&[], seconds);
     }
 }

@@ -42,6 +42,8 @@ fn all_series_exist_at_zero() {
             "fraud_panics_total 0",
             "fraud_imputed_features_total{feature=\"TX_AMOUNT\",kind=\"native\"} 0",
             "fraud_ready 0",
+            "fraud_model_reloads_total{result=\"ok\"} 0",
+            "fraud_model_reloads_total{result=\"failed\"} 0",
         ],
     );
 }
@@ -108,13 +110,48 @@ fn a_named_model_is_on_every_series_but_those_of_the_process() {
         ],
     );
     for line in page.lines().filter(|line| !line.starts_with('#')) {
-        let of_the_process = line.starts_with("process_") || line.starts_with("fraud_build_info");
+        let of_the_process = ["process_", "fraud_build_info", "fraud_model_reloads_total"]
+            .iter()
+            .any(|name| line.starts_with(name));
         assert_eq!(
             line.contains("model=\"card-fraud\",version=\"v7\""),
             !of_the_process,
             "{line}"
         );
     }
+}
+
+#[test]
+fn reloads_are_counted_beside_the_versions_whose_counters_go_on() {
+    let metrics = Metrics::new(1);
+    let model = |version: &str| ModelLabels {
+        version: version.to_owned(),
+        sha256: "0123456789abcdef".to_owned(),
+        algorithm: "trees".to_owned(),
+    };
+    metrics.set_model_name("m");
+    metrics.set_model(model("1"), Duration::ZERO);
+    metrics.shard(0).decided(&answered(Some(Ok(0.7)), None));
+    let created = "fraud_exposures_created{model=\"m\",version=\"1\"}";
+    assert!(metrics.expose(Format::OpenMetrics, true).contains(created));
+    metrics.set_model(model("2"), Duration::ZERO);
+    metrics.reloaded(true);
+    metrics.reloaded(false);
+    metrics.reloaded(false);
+    assert_lines(
+        &metrics.expose(Format::Text, true),
+        &[
+            "fraud_model_reloads_total{result=\"ok\"} 1",
+            "fraud_model_reloads_total{result=\"failed\"} 2",
+            "fraud_exposures_total{model=\"m\",version=\"2\"} 1",
+        ],
+    );
+    // At that time the series of the new version did not begin at zero.
+    assert!(
+        !metrics
+            .expose(Format::OpenMetrics, true)
+            .contains("fraud_exposures_created")
+    );
 }
 
 #[test]

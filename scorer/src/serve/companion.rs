@@ -16,10 +16,15 @@ pub struct Beside {
 }
 
 impl Beside {
-    /// Loads the companion that the arguments name. Blocking.
-    pub fn load(arguments: &ServeArgs, main: &Verified, count: usize) -> Option<Self> {
+    /// Loads the companion that the arguments name. `control` is its switch, made here and kept for the next one. Blocking.
+    pub fn load(
+        arguments: &ServeArgs,
+        main: &Verified,
+        count: usize,
+        control: &mut Option<Arc<Control>>,
+    ) -> Option<Self> {
         let file = arguments.companion.as_deref()?;
-        match attempt(arguments, file, main, count) {
+        match attempt(arguments, file, main, count, control) {
             Ok(beside) => {
                 tracing::info!(file = %file.display(), engine = beside.loaded.kind.as_str(), "companion loaded");
                 Some(beside)
@@ -45,7 +50,13 @@ impl Beside {
     }
 }
 
-fn attempt(arguments: &ServeArgs, file: &Path, main: &Verified, count: usize) -> Result<Beside, ModelError> {
+fn attempt(
+    arguments: &ServeArgs,
+    file: &Path,
+    main: &Verified,
+    count: usize,
+    kept: &mut Option<Arc<Control>>,
+) -> Result<Beside, ModelError> {
     let verified = model::verify(file)?;
     if !verified.schema.inputs().eq(main.schema.inputs()) {
         let message = "its features are not those of the model that answers: it cannot score the same rows";
@@ -60,15 +71,17 @@ fn attempt(arguments: &ServeArgs, file: &Path, main: &Verified, count: usize) ->
         },
         limits: trial::Limits::default(),
     };
-    let control = match &arguments.companion_control {
-        None => Control::always(),
-        Some(file) => Control::watch(file.clone()).map_err(|error| {
+    let control = match (&kept, &arguments.companion_control) {
+        (Some(control), _) => Arc::clone(control),
+        (None, None) => Control::always(),
+        (None, Some(file)) => Control::watch(file.clone()).map_err(|error| {
             ModelError::new(
                 Reason::ModelUnreadable,
                 format!("its switch cannot be watched: {error}"),
             )
         })?,
     };
+    *kept = Some(Arc::clone(&control));
     Ok(Beside {
         loaded: trial.load(&verified, count)?,
         control,

@@ -16,6 +16,7 @@ mod origin;
 mod overload;
 mod proxy;
 mod registry;
+mod reloading;
 mod resuming;
 
 mod scoring;

@@ -183,6 +183,12 @@ impl Server {
             .unwrap()
             / 1024
     }
+
+    /// Threads of the process.
+    pub fn threads(&self) -> usize {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        threads.unwrap().count()
+    }
 }
 
 /// `name{model="…",version="…",a="b"}` becomes `name{a="b"}`.
