@@ -2,6 +2,7 @@
 # `make bench`: the scorer beside its peers and its limits. Prints tables; a full run (at most 15 minutes once everything is
 # built) writes docs/benchmarks.md, BENCH=quick (3 minutes) writes nothing. Nothing else should run meanwhile.
 # BENCH=soak loads the scorer alone for SOAK_MINUTES (20) and fails when its memory grows.
+# BENCH=reload exchanges the model RELOADS (10000) times under load and fails when a request fails or memory grows.
 # A peer that cannot be installed is left out, with the reason in the table.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -36,31 +37,44 @@ fi
 
 left_out=()
 python=$work/no-python
-if python=$(tests/venv.sh bench)/bin/python; then
-  "$python" "$peers/python/make_reference_model.py" "$models/transactions.csv" "$models/reference.pkl"
-else
-  left_out+=(--left-out "python=its packages could not be installed")
-fi
-
 node=$work/node
 mkdir -p "$node"
-if ! command -v npm >/dev/null; then
-  left_out+=(--left-out "fastify=node and npm are not installed")
-else
-  cp "$peers/node/"{package.json,package-lock.json,server.js,.npmrc} "$node/"
-  if ! cmp --silent "$node/package-lock.json" "$node/installed"; then
-    say "installing fastify and onnxruntime-node"
-    # Without scripts: one of them would download GPU libraries.
-    if npm ci --prefix "$node" --ignore-scripts --no-audit --no-fund --loglevel error >&2; then
-      cp "$node/package-lock.json" "$node/installed"
-    else
-      left_out+=(--left-out "fastify=npm could not install its packages")
-    fi
+
+python_peers() {
+  if python=$(tests/venv.sh bench)/bin/python; then
+    "$python" "$peers/python/make_reference_model.py" "$models/transactions.csv" "$models/reference.pkl"
+  else
+    left_out+=(--left-out "python=its packages could not be installed")
   fi
-fi
+}
+
+node_peer() {
+  if ! command -v npm >/dev/null; then
+    left_out+=(--left-out "fastify=node and npm are not installed")
+    return
+  fi
+  cp "$peers/node/"{package.json,package-lock.json,server.js,.npmrc} "$node/"
+  cmp --silent "$node/package-lock.json" "$node/installed" && return
+  say "installing fastify and onnxruntime-node"
+  # Without scripts: one of them would download GPU libraries.
+  if npm ci --prefix "$node" --ignore-scripts --no-audit --no-fund --loglevel error >&2; then
+    cp "$node/package-lock.json" "$node/installed"
+  else
+    left_out+=(--left-out "fastify=npm could not install its packages")
+  fi
+}
+
+case ${BENCH:-full} in
+soak | reload) ;; # the scorer alone
+*)
+  python_peers
+  node_peer
+  ;;
+esac
 
 say "measuring (${BENCH:-full})"
-exec target/release/fraudops-bench --mode "${BENCH:-full}" --minutes "${SOAK_MINUTES:-20}" --work "$work" --page docs/benchmarks.md \
+exec target/release/fraudops-bench --mode "${BENCH:-full}" --minutes "${SOAK_MINUTES:-20}" --reloads "${RELOADS:-10000}" \
+  --work "$work" --page docs/benchmarks.md \
   --scorer target/release/fraudops-scorer --onnxruntime "$PWD/target/onnxruntime/libonnxruntime.so" \
   --transactions "$models/transactions.csv" --model "$models/xgboost-bench.onnx" \
   --ceiling target/release/ceiling --python "$python" --reference-model "$models/reference.pkl" --node "$node" \

@@ -14,6 +14,7 @@ mod payloads;
 mod plan;
 mod ports;
 mod process;
+mod reloads;
 mod scorer;
 mod soak;
 mod steady;
@@ -44,6 +45,9 @@ struct Arguments {
     /// How long a soak lasts.
     #[arg(long, default_value_t = 20)]
     minutes: u32,
+    /// How many models follow one another.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=65_535))]
+    reloads: u32,
     /// The scorer, built for release.
     #[arg(long)]
     scorer: PathBuf,
@@ -81,9 +85,12 @@ fn main() -> Result<()> {
     if arguments.mode == Mode::Soak {
         return soak::run(&bench, &subjects.scorer, arguments.minutes);
     }
+    if arguments.mode == Mode::Reload {
+        return reloads::run(&bench, &scorer, &arguments.places.model, arguments.reloads);
+    }
     let rounds = Rounds::measure(&bench, &subjects, &scorer, &arguments.places.model)?;
     let extras = match arguments.mode {
-        Mode::Quick | Mode::Soak => Vec::new(),
+        Mode::Quick | Mode::Soak | Mode::Reload => Vec::new(),
         Mode::Full => {
             let extras = Extras {
                 bench: &bench,

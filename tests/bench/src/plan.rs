@@ -13,6 +13,8 @@ pub enum Mode {
     Quick,
     /// A constant load for `--minutes`, to see whether memory grows. Writes nothing.
     Soak,
+    /// `--reloads` models, one after the other, under load, to see whether a request is lost or memory grows. Writes nothing.
+    Reload,
 }
 
 /// The numbers of a mode.
@@ -42,7 +44,7 @@ impl Mode {
                 steady: seconds(5),
                 counted: 4_000,
             },
-            Self::Quick | Self::Soak => Plan {
+            Self::Quick | Self::Soak | Self::Reload => Plan {
                 rounds: 1,
                 warm_up: seconds(1),
                 measure: seconds(3),

@@ -13,7 +13,7 @@ use crate::{
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// Growth of resident memory after the first quarter that is taken for noise.
-const NOISE_MIB: f64 = 2.0;
+pub const NOISE_MIB: f64 = 2.0;
 
 /// Loads the scorer for some minutes, prints its memory and latency after each, and fails when the memory grows.
 pub fn run(bench: &Bench, scorer: &Subject, minutes: u32) -> Result<()> {
@@ -49,7 +49,7 @@ pub fn run(bench: &Bench, scorer: &Subject, minutes: u32) -> Result<()> {
 }
 
 /// From the end of the first quarter to the end. Caches and allocators fill up before.
-fn growth(memory: &[f64]) -> f64 {
+pub fn growth(memory: &[f64]) -> f64 {
     let settled = memory.get(memory.len() / 4).copied().unwrap_or_default();
     memory.last().copied().unwrap_or_default() - settled
 }
