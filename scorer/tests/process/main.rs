@@ -7,6 +7,7 @@ mod caching;
 mod checking;
 mod client;
 mod clouds;
+mod deadlines;
 mod fetching;
 mod guarding;
 mod lifecycle;
