@@ -1,6 +1,6 @@
 //! The scorer's command line.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use fraudops_scorer::{
@@ -8,35 +8,41 @@ use fraudops_scorer::{
     config::{Cli, Command},
     model::{artifact, trial},
     serve::serve,
-    telemetry::start_logs,
+    telemetry::{Lossy, start_logs},
 };
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    start_logs(cli.log_format, &cli.log_filter);
-    match cli.command {
-        Command::Serve(arguments) => serve(*arguments).unwrap_or_else(|error| {
+    let logs = start_logs(cli.log_format, &cli.log_filter);
+    let code = run(cli.command, &logs);
+    logs.flush();
+    code
+}
+
+fn run(command: Command, logs: &Arc<Lossy>) -> ExitCode {
+    match command {
+        Command::Serve(arguments) => serve(*arguments, Arc::clone(logs)).unwrap_or_else(|error| {
             tracing::error!(error = format!("{error:#}"), "the scorer cannot run");
             ExitCode::FAILURE
         }),
         Command::Check(arguments) => {
             let (report, servable) = check(&arguments);
             println!("{report}");
-            if servable {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            }
+            code(servable)
         }
         Command::Trial(arguments) => {
             let (line, servable) = trial::run(&arguments);
             println!("{line}");
-            if servable {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            }
+            code(servable)
         }
         Command::Fetch(arguments) => artifact::run(&arguments),
+    }
+}
+
+fn code(servable: bool) -> ExitCode {
+    if servable {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }

@@ -42,7 +42,7 @@ use crate::{
     model::{ModelError, Reason},
     rules::Watch,
     state::State,
-    telemetry::{Exporter, Tracing, seed},
+    telemetry::{Exporter, Lossy, Tracing, seed},
 };
 
 const MAX_BODY_BYTES: usize = 256 * 1024;
@@ -57,11 +57,11 @@ const GRPC_TIMEOUT: Duration = Duration::from_secs(5);
 const TERMINATED: u8 = 143;
 
 /// Serves until SIGTERM. The exit code is 0 after a complete drain.
-pub fn serve(arguments: ServeArgs) -> anyhow::Result<ExitCode> {
+pub fn serve(arguments: ServeArgs, logs: Arc<Lossy>) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(LocalSet::new().run_until(Server::start(arguments)?.live()))
+    runtime.block_on(LocalSet::new().run_until(Server::start(arguments, logs)?.live()))
 }
 
 struct Server {
@@ -86,7 +86,7 @@ struct Server {
 type Ended = (usize, io::Result<()>);
 
 impl Server {
-    fn start(arguments: ServeArgs) -> anyhow::Result<Self> {
+    fn start(arguments: ServeArgs, logs: Arc<Lossy>) -> anyhow::Result<Self> {
         let cores = thread::available_parallelism()
             .map_or(1, usize::from)
             .min(MAX_DEFAULT_WORKERS);
@@ -104,6 +104,7 @@ impl Server {
         metrics.register(Arc::<Ledger>::clone(&ledger));
         metrics.register(log.counts());
         let grpc = match arguments.grpc_listen {
+        metrics.register(logs);
             GrpcListen::Off => None,
             GrpcListen::On(address) => Some(bind(address, 1)?),
         };

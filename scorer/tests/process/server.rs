@@ -59,7 +59,18 @@ impl Server {
         Self::of(child, &first, lines)
     }
 
-    /// The same, and nobody reads what it writes after its first line.
+    /// The same, and nobody reads what it writes after its first line, although somebody could: what comes back is to be kept.
+    pub fn spawn_stalled(command: Command) -> (Self, impl Sized) {
+        let mut child = Self::child(command);
+        let mut first = String::new();
+        let mut stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        stderr
+            .read_line(&mut first)
+            .expect("the scorer says where it listens");
+        (Self::of(child, &first, channel().1), stderr)
+    }
+
+    /// The same, and what it writes after its first line has nowhere to go.
     pub fn spawn_unread(mut command: Command) -> Self {
         command.stdout(Stdio::piped());
         let mut child = Self::child(command);
