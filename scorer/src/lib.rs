@@ -9,13 +9,14 @@
 //! - `rules` are the conditions of the manifest, compiled; `policy` is what the manifest says about answers.
 //! - `http` is the transport: one thread, one runtime, one listener and one engine for each core.
 //! - `access` can say who may call (nothing asks it yet); `metrics`, `telemetry` and `decision_log` what has happened. None of them waits for anybody.
-//! - `serve`, `check` and `model::artifact` are the three commands.
+//! - `serve`, `check` and `model::artifact` are the three commands; `dumps` keeps what they know out of core dumps.
 
 pub mod access;
 pub mod check;
 pub mod config;
 pub mod decision;
 pub mod decision_log;
+pub mod dumps;
 pub mod engine;
 pub mod features;
 pub mod feedback;

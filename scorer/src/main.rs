@@ -2,29 +2,37 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use clap::Parser;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use fraudops_scorer::{
     check::check,
-    config::{Cli, Command},
+    config::{Cli, Command, Effective},
     model::{artifact, trial},
     serve::serve,
     telemetry::{Lossy, start_logs},
 };
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let logs = start_logs(cli.log_format, &cli.log_filter);
-    let code = run(cli.command, &logs);
+    let code = run(cli.command, &matches, &logs);
     logs.flush();
     code
 }
 
-fn run(command: Command, logs: &Arc<Lossy>) -> ExitCode {
+fn run(command: Command, matches: &ArgMatches, logs: &Arc<Lossy>) -> ExitCode {
     match command {
-        Command::Serve(arguments) => serve(*arguments, Arc::clone(logs)).unwrap_or_else(|error| {
-            tracing::error!(error = format!("{error:#}"), "the scorer cannot run");
-            ExitCode::FAILURE
-        }),
+        Command::Serve(mut arguments) => {
+            arguments.effective = Effective::of(matches);
+            if arguments.print_config {
+                print!("{}", arguments.effective.lines());
+                return ExitCode::SUCCESS;
+            }
+            serve(*arguments, Arc::clone(logs)).unwrap_or_else(|error| {
+                tracing::error!(error = format!("{error:#}"), "the scorer cannot run");
+                ExitCode::FAILURE
+            })
+        }
         Command::Check(arguments) => {
             let (report, servable) = check(&arguments);
             println!("{report}");

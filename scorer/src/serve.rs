@@ -33,6 +33,7 @@ use services::Services;
 use crate::{
     config::{GrpcListen, ServeArgs},
     decision_log::DecisionLog,
+    dumps,
     feedback::Ledger,
     http::{
         Bridge, DEFAULT_ROOM, Facts, Gate, Grpc, Install, Limits, Listening, Site, Tls, TlsOptions,
@@ -103,8 +104,8 @@ impl Server {
         let log = DecisionLog::open(&arguments.decision_log).context("the decision log cannot be opened")?;
         metrics.register(Arc::<Ledger>::clone(&ledger));
         metrics.register(log.counts());
-        let grpc = match arguments.grpc_listen {
         metrics.register(logs);
+        let grpc = match arguments.grpc_listen {
             GrpcListen::Off => None,
             GrpcListen::On(address) => Some(bind(address, 1)?),
         };
@@ -113,6 +114,10 @@ impl Server {
             .as_ref()
             .map_or_else(|| "off".to_owned(), |grpc| grpc.address.to_string());
         tracing::info!(listen = %listening.address, admin = %admin.address, grpc = grpc_address, workers, "listening");
+        tracing::info!(flags = %arguments.effective, "configuration");
+        if let Err(error) = dumps::forbid() {
+            tracing::warn!(%error, "core dumps cannot be forbidden");
+        }
         Ok(Self {
             arguments,
             started: Instant::now(),

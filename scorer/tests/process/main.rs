@@ -7,6 +7,7 @@ mod caching;
 mod checking;
 mod client;
 mod clouds;
+mod configuration;
 mod deadlines;
 mod fetching;
 mod guarding;
