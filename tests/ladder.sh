@@ -38,7 +38,7 @@ rung "unit, property and API server tests (cargo test)" cargo test --no-fail-fas
 rung "training (pytest)" training_tests
 rung "the scorer scores like Python, six kinds of model (parity)" tests/parity.sh
 rung "clients of other projects (Triton's, KServe's, schemathesis)" tests/conformance.sh
-rung "fuzzing, 20 s for each target" env FUZZ_SECONDS=20 tests/fuzz.sh
+rung "fuzzing, 8 s for each target" env FUZZ_SECONDS=8 tests/fuzz.sh
 rung "chart" charts/tests/run.sh
 if [ "$(id -u)" -eq 0 ] || [ "${CLUSTER:-own}" = current ]; then
   rung "the story on the whole cluster (e2e)" tests/e2e.sh
