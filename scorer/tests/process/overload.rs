@@ -260,6 +260,7 @@ fn a_log_that_nobody_reads_holds_nobody_up_and_its_lost_lines_are_counted() {
         server.metric("fraud_log_lines_lost_total") > 0.0
     });
     slowest_of(&mut Connection::open(server.http).unwrap(), 50);
+    drop(talkative);
     server.signal("TERM");
     let begun = Instant::now();
     assert_eq!(server.wait().code(), Some(0));

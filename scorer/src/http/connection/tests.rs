@@ -231,7 +231,8 @@ fn who_floods_and_reads_keeps_nobody_from_being_served() {
                 }
                 let _ = writing.shutdown().await;
             };
-            let draining = async { while reading.read(&mut [0; 65536]).await.is_ok_and(|read| read > 0) {} };
+            let mut sink = vec![0; 65536];
+            let draining = async { while reading.read(&mut sink).await.is_ok_and(|read| read > 0) {} };
             let all = async { tokio::join!(flooding, draining, still_serves(&port)) };
             timeout(PATIENCE, all).await.expect("all of it ends");
             still_serves(&port).await;
