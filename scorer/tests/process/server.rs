@@ -183,6 +183,16 @@ impl Server {
         panic!("no log line says {text}");
     }
 
+    /// What was logged and not asked for yet, once the process has ended.
+    pub fn rest_of_log(&self) -> String {
+        self.lines.iter().map(|line| line + "\n").collect()
+    }
+
+    /// Id of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Resident memory, in MiB.
     pub fn resident_mib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
