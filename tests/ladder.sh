@@ -113,7 +113,7 @@ what_only_has_to_end() {
   rung "the scorer scores like Python, six kinds of model (parity)" tests/parity.sh
   rung "clients of other projects (Triton's, KServe's, schemathesis)" tests/conformance.sh
   rung "chart" charts/tests/run.sh
-  rung "fuzzing, 20 s for each target" env FUZZ_SECONDS=20 tests/fuzz.sh
+  rung "fuzzing, 8 s for each target" env FUZZ_SECONDS=8 tests/fuzz.sh
   rung "tests on a real API server (cargo test)" tests_on_an_api_server
 }
 

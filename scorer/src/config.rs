@@ -1,8 +1,12 @@
 //! Command line and environment.
 
+mod effective;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use effective::Effective;
 
 use crate::{
     access,
@@ -184,6 +188,12 @@ pub struct ServeArgs {
     /// The decision log.
     #[command(flatten)]
     pub decision_log: decision_log::Options,
+    /// Print every flag with its value and where that comes from, and end.
+    #[arg(long, env = "FRAUDOPS_PRINT_CONFIG")]
+    pub print_config: bool,
+    /// All of the above, as it came together.
+    #[arg(skip)]
+    pub effective: Effective,
 }
 
 /// Where gRPC is served.

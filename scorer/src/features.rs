@@ -1,6 +1,6 @@
 //! Request to tensor row: one pass over the body, checked against the request schema, without a map in between.
 
-mod card_number;
+pub(crate) mod card_number;
 mod datetime;
 mod parse;
 mod problem;

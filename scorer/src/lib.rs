@@ -9,13 +9,15 @@
 //! - `rules` are the conditions of the manifest, compiled; `policy` is what the manifest says about answers.
 //! - `http` is the transport: one thread, one runtime, one listener and one engine for each core.
 //! - `access` says who may call; `metrics`, `telemetry` and `decision_log` what has happened. None of them waits for anybody.
-//! - `serve`, `check`, `model::artifact` and `access::issue` are the four commands.
+//! - `serve`, `check`, `model::artifact` and `access::issue` are the four commands; `dumps` keeps what they know out of core
+//!   dumps.
 
 pub mod access;
 pub mod check;
 pub mod config;
 pub mod decision;
 pub mod decision_log;
+pub mod dumps;
 pub mod engine;
 pub mod features;
 pub mod feedback;

@@ -1,33 +1,43 @@
 //! The scorer's command line.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
-use clap::Parser;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use fraudops_scorer::{
     access,
     check::check,
-    config::{Cli, Command},
+    config::{Cli, Command, Effective},
     model::{artifact, trial},
     serve::serve,
-    telemetry::start_logs,
+    telemetry::{Lossy, start_logs},
 };
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    start_logs(cli.log_format, &cli.log_filter);
-    match cli.command {
-        Command::Serve(arguments) => serve(*arguments).unwrap_or_else(|error| {
-            tracing::error!(error = format!("{error:#}"), "the scorer cannot run");
-            ExitCode::FAILURE
-        }),
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let logs = start_logs(cli.log_format, &cli.log_filter);
+    let code = run(cli.command, &matches, &logs);
+    logs.flush();
+    code
+}
+
+fn run(command: Command, matches: &ArgMatches, logs: &Arc<Lossy>) -> ExitCode {
+    match command {
+        Command::Serve(mut arguments) => {
+            arguments.effective = Effective::of(matches);
+            if arguments.print_config {
+                print!("{}", arguments.effective.lines());
+                return ExitCode::SUCCESS;
+            }
+            serve(*arguments, Arc::clone(logs)).unwrap_or_else(|error| {
+                tracing::error!(error = format!("{error:#}"), "the scorer cannot run");
+                ExitCode::FAILURE
+            })
+        }
         Command::Check(arguments) => {
             let (report, servable) = check(&arguments);
             println!("{report}");
-            if servable {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            }
+            code(servable)
         }
         Command::Token(arguments) => match access::issue(&arguments) {
             Ok(issued) => {
@@ -42,12 +52,16 @@ fn main() -> ExitCode {
         Command::Trial(arguments) => {
             let (line, servable) = trial::run(&arguments);
             println!("{line}");
-            if servable {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            }
+            code(servable)
         }
         Command::Fetch(arguments) => artifact::run(&arguments),
+    }
+}
+
+fn code(servable: bool) -> ExitCode {
+    if servable {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }

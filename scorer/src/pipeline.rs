@@ -61,6 +61,8 @@ pub struct Context<'a> {
     pub trace: Option<[u8; 16]>,
     /// `X-Request-ID` of the answer.
     pub request: &'a str,
+    /// When the model must have scored.
+    pub deadline: Instant,
     /// Scored and counted only: the answer is discarded by whoever mirrored the request.
     pub shadow: bool,
 }
@@ -145,8 +147,7 @@ impl Pipeline {
         let policy = &*self.policy;
         let facts = facts(transaction, row);
         let before = policy.rules.before(&facts);
-        let deadline = context.start + policy.deadline;
-        let scored = match self.batcher.score_row(row, Some(deadline)).await {
+        let scored = match self.batcher.score_row(row, Some(context.deadline)).await {
             Ok(score) => Ok(score),
             Err(Failure::Overloaded) => return None,
             Err(failure) => Err(model_failure(failure)),
@@ -168,7 +169,7 @@ impl Pipeline {
             (true, Err(_)) => Source::Fallback,
         };
         let reasons = match scored {
-            Ok(score) if decision != Decision::Approve => self.explain(row, score, deadline).await,
+            Ok(score) if decision != Decision::Approve => self.explain(row, score, context.deadline).await,
             _ => SmallVec::new(),
         };
         Some(Assessed {

@@ -37,6 +37,7 @@ use crate::{
     access::{Access, TOKENS_POLL},
     config::{GrpcListen, ServeArgs},
     decision_log::DecisionLog,
+    dumps,
     feedback::Ledger,
     http::{
         Bridge, DEFAULT_ROOM, Gate, Grpc, Install, Limits, Listening, Peer, Site, Tls, TlsOptions, Transport,
@@ -44,7 +45,7 @@ use crate::{
     },
     metrics::Metrics,
     state::State,
-    telemetry::{Exporter, Tracing, seed},
+    telemetry::{Exporter, Lossy, Tracing, seed},
 };
 
 const MAX_BODY_BYTES: usize = 256 * 1024;
@@ -59,12 +60,12 @@ const GRPC_TIMEOUT: Duration = Duration::from_secs(5);
 const TERMINATED: u8 = 143;
 
 /// Serves until SIGTERM. The exit code is 0 after a complete drain.
-pub fn serve(arguments: ServeArgs) -> anyhow::Result<ExitCode> {
+pub fn serve(arguments: ServeArgs, logs: Arc<Lossy>) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     // All of it inside: --tls looks after its files from the start.
-    let life = async { Server::start(arguments)?.live().await };
+    let life = async { Server::start(arguments, logs)?.live().await };
     runtime.block_on(LocalSet::new().run_until(life))
 }
 
@@ -90,7 +91,7 @@ struct Server {
 type Ended = (usize, io::Result<()>);
 
 impl Server {
-    fn start(arguments: ServeArgs) -> anyhow::Result<Self> {
+    fn start(arguments: ServeArgs, logs: Arc<Lossy>) -> anyhow::Result<Self> {
         let cores = thread::available_parallelism()
             .map_or(1, usize::from)
             .min(MAX_DEFAULT_WORKERS);
@@ -107,6 +108,7 @@ impl Server {
         let log = DecisionLog::open(&arguments.decision_log).context("the decision log cannot be opened")?;
         metrics.register(Arc::<Ledger>::clone(&ledger));
         metrics.register(log.counts());
+        metrics.register(logs);
         let grpc = match arguments.grpc_listen {
             GrpcListen::Off => None,
             GrpcListen::On(address) => Some(bind(address, 1)?),
@@ -122,6 +124,10 @@ impl Server {
             .map_or_else(|| "off".to_owned(), |grpc| grpc.address.to_string());
         tracing::info!(listen = %listening.address, admin = %admin.address, grpc = grpc_address, workers, "listening");
         warn_of_access(&arguments, &access);
+        tracing::info!(flags = %arguments.effective, "configuration");
+        if let Err(error) = dumps::forbid() {
+            tracing::warn!(%error, "core dumps cannot be forbidden");
+        }
         Ok(Self {
             arguments,
             started: Instant::now(),

@@ -8,6 +8,7 @@ mod counts;
 mod export;
 mod http_client;
 mod logs;
+mod lossy;
 mod parent;
 mod spans;
 
@@ -16,6 +17,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub use counts::Counts;
 pub use export::Exporter;
 pub use logs::start_logs;
+pub use lossy::Lossy;
 pub use parent::remote_parent;
 pub use spans::{RequestSpan, Tracing};
 

@@ -19,7 +19,7 @@ pub fn document(contract: &Contract, demands: Demands) -> Value {
         "info": {
             "title": format!("fraudops scorer: {name}"),
             "version": version,
-            "description": "Scores card payments. Answers carry X-Request-ID; a harmless one that is sent comes back.",
+            "description": "Scores card payments. Answers carry X-Request-ID; a harmless one that is sent comes back. X-Deadline-Ms shortens the deadline of /predict.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": paths(name, version, demands),

@@ -1,5 +1,7 @@
 //! `POST /predict`: transport around the pipeline.
 
+mod deadline;
+
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -59,6 +61,7 @@ pub async fn predict(
         start,
         trace,
         request: id.to_str().unwrap_or_default(),
+        deadline: deadline::of(&head.headers, start, pipeline.policy.deadline),
         shadow: head.headers.get(SHADOW).is_some_and(|value| value == "true"),
     };
     match pipeline.answer(&body, context).await {

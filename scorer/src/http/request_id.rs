@@ -4,6 +4,8 @@ use std::cell::Cell;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::features::card_number;
+
 /// The header.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -47,7 +49,14 @@ impl RequestIds {
 
 fn is_harmless(id: &[u8]) -> bool {
     let allowed = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
-    (1..=MAX_LENGTH).contains(&id.len()) && id.iter().all(allowed)
+    (1..=MAX_LENGTH).contains(&id.len()) && id.iter().all(allowed) && !may_be_card_number(id)
+}
+
+/// Ids go into logs and traces. UUIDs and other hexadecimal words, in which a run of digits means nothing, stay.
+fn may_be_card_number(id: &[u8]) -> bool {
+    let hexadecimal = id.iter().all(|b| b.is_ascii_hexdigit() || *b == b'-');
+    let word = hexadecimal && id.iter().any(u8::is_ascii_alphabetic);
+    !word && std::str::from_utf8(id).is_ok_and(card_number::is_in)
 }
 
 #[cfg(test)]
@@ -77,6 +86,26 @@ mod tests {
                 ours.len() == 16 && ours.bytes().all(|b| b.is_ascii_hexdigit()),
                 "{ours}"
             );
+        }
+    }
+
+    #[test]
+    fn an_id_that_may_be_a_card_number_is_replaced_and_a_hexadecimal_one_is_not() {
+        for id in [
+            "4111111111111111",
+            "4111-1111-1111-1111",
+            "order-4111111111111111",
+            "txn:378282246310005.1",
+        ] {
+            assert_ne!(id_for(id.as_bytes()), id);
+        }
+        for id in [
+            "4111111111111112",
+            "20181795483684007",
+            "4111111111111111abcdef0123456789",
+            "f4111111-1111-1111-1111-111111111111",
+        ] {
+            assert_eq!(id_for(id.as_bytes()), id);
         }
     }
 

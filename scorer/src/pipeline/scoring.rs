@@ -51,10 +51,12 @@ impl Scoring for Pipeline {
     }
 
     async fn predict_json(&self, body: &[u8]) -> (StatusCode, String) {
+        let start = Instant::now();
         let context = Context {
-            start: Instant::now(),
+            start,
             trace: None,
             request: "",
+            deadline: start + self.policy.deadline,
             shadow: false,
         };
         let refused = |error: RequestError, status: StatusCode, detail: &str| {

@@ -1,6 +1,10 @@
 //! Operational logs: to stderr, and warnings and errors to the collector too.
 
-use std::{fmt, io, sync::OnceLock, time::SystemTime};
+use std::{
+    fmt, io,
+    sync::{Arc, OnceLock},
+    time::SystemTime,
+};
 
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, Severity};
 use opentelemetry_sdk::logs::{SdkLogRecord, SdkLogger};
@@ -14,6 +18,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
+use super::lossy::{Lines, Lossy};
 use crate::config::LogFormat;
 
 /// Whose logs are exported. Those of the libraries that export them are not, or one failure would feed the next.
@@ -22,8 +27,9 @@ const OURS: &str = "fraudops_scorer";
 /// Longest text of an exported record, in bytes.
 const MAX_TEXT: usize = 4096;
 
-/// Starts logging to stderr. `filter` is `info` or finer, as RUST_LOG would have it.
-pub fn start_logs(format: LogFormat, filter: &str) {
+/// Starts logging to stderr. `filter` is `info` or finer, as RUST_LOG would have it. What comes back writes the lines: it is
+/// to be flushed at the end.
+pub fn start_logs(format: LogFormat, filter: &str) -> Arc<Lossy> {
     // The registry client prints tokens at debug level: that must not be reachable by a filter.
     let parsed = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let parsed = [
@@ -36,8 +42,10 @@ pub fn start_logs(format: LogFormat, filter: &str) {
     .into_iter()
     .filter_map(|directive| directive.parse().ok())
     .fold(parsed, EnvFilter::add_directive);
+    let lossy = Lossy::start(io::stderr());
+    let writer = Arc::clone(&lossy);
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
+        .with_writer(move || Lines(Arc::clone(&writer)))
         // A log that cannot be written is lost. Otherwise it would be reported on stderr, which panics when that is closed.
         .log_internal_errors(false)
         .with_target(false);
@@ -56,6 +64,7 @@ pub fn start_logs(format: LogFormat, filter: &str) {
         let place = info.location().map(|l| format!("{}:{}", l.file(), l.line()));
         tracing::error!(at = place.as_deref().unwrap_or("unknown"), "a panic was caught");
     }));
+    lossy
 }
 
 /// Sends warnings and errors to the collector from now on. Without `start_logs` there are none.

@@ -236,3 +236,33 @@ fn nobody_reads_what_it_writes_and_it_goes_on() {
         "a broken pipe is no reason to fail"
     );
 }
+
+#[test]
+fn a_log_that_nobody_reads_holds_nobody_up_and_its_lost_lines_are_counted() {
+    let mut command = scorer();
+    command.args(["serve", "--model", &fixture_arg("tiny.onnx"), "--workers", "1"]);
+    command.args(["--drain-delay", "100ms", "--log-filter", "trace"]);
+    let (mut server, _unread) = Server::spawn_stalled(command);
+    server.wait_until_ready();
+    // At this level HTTP/2 has something to say of every frame: far more than a pipe and our own room hold.
+    let mut talkative = TcpStream::connect(server.http).unwrap();
+    talkative
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .unwrap();
+    let ping = b"\0\0\x08\x06\0\0\0\0\0fraudops";
+    let mut pings = 0;
+    poll("lost lines", || {
+        pings += 100;
+        assert!(pings < 200_000, "nothing is lost: nothing was logged");
+        talkative.write_all(&ping.repeat(100)).unwrap();
+        let mut pongs = vec![0; 17 * 100];
+        talkative.read_exact(&mut pongs).unwrap();
+        server.metric("fraud_log_lines_lost_total") > 0.0
+    });
+    slowest_of(&mut Connection::open(server.http).unwrap(), 50);
+    drop(talkative);
+    server.signal("TERM");
+    let begun = Instant::now();
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}

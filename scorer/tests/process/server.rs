@@ -60,7 +60,18 @@ impl Server {
         Self::of(child, &first, lines)
     }
 
-    /// The same, and nobody reads what it writes after its first line.
+    /// The same, and nobody reads what it writes after its first line, although somebody could: what comes back is to be kept.
+    pub fn spawn_stalled(command: Command) -> (Self, impl Sized) {
+        let mut child = Self::child(command);
+        let mut first = String::new();
+        let mut stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        stderr
+            .read_line(&mut first)
+            .expect("the scorer says where it listens");
+        (Self::of(child, &first, channel().1), stderr)
+    }
+
+    /// The same, and what it writes after its first line has nowhere to go.
     pub fn spawn_unread(mut command: Command) -> Self {
         command.stdout(Stdio::piped());
         let mut child = Self::child(command);
@@ -181,9 +192,14 @@ impl Server {
     }
 
     /// What it logs up to its end, but for the lines that were waited for.
-    pub fn rest_of_log(&mut self) -> Vec<String> {
+    pub fn rest_of_log(&mut self) -> String {
         self.wait();
-        self.lines.iter().collect()
+        self.lines.iter().map(|line| line + "\n").collect()
+    }
+
+    /// Id of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Resident memory, in MiB.

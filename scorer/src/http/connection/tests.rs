@@ -1,3 +1,5 @@
+mod malformed;
+
 use std::time::Duration;
 
 use tokio::{
@@ -19,6 +21,8 @@ const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
@@ -113,6 +117,29 @@ fn ambiguous_requests_are_closed_and_what_follows_them_is_never_answered() {
             format!("{post}x: a\ncontent-length: 2\r\n\r\n[]{smuggled}"),
             format!("{post}x: a\rb\r\ncontent-length: 2\r\n\r\n[]{smuggled}"),
             format!("{post}x\0: a\r\ncontent-length: 2\r\n\r\n[]{smuggled}"),
+            format!("{post}content-length: 2\r\ncontent-length: 4\r\n\r\n[]{smuggled}"),
+            format!("{post}content-length: 2\r\nContent-Length: 0\r\n\r\n[]{smuggled}"),
+            format!("{post}content-length: 0x2\r\n\r\n[]{smuggled}"),
+            format!("{post}content-length: 2;\r\n\r\n[]{smuggled}"),
+            format!("{post}content-length: \r\n\r\n[]{smuggled}"),
+            format!("{post}transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n{smuggled}"),
+            format!("{post}transfer-encoding: identity, chunked\r\n\r\n0\r\n\r\n{smuggled}"),
+            format!("{post}transfer-encoding: chunked\r\ntransfer-encoding: x\r\n\r\n0\r\n\r\n{smuggled}"),
+            format!("{post}transfer-encoding:\x0bchunked\r\n\r\n0\r\n\r\n{smuggled}"),
+            format!("{post}transfer-encoding: \x0cchunked\r\n\r\n0\r\n\r\n{smuggled}"),
+            format!("{post}transfer-encoding : chunked\r\n\r\n0\r\n\r\n{smuggled}"),
+            format!("{post}transfer-encoding\0: chunked\r\n\r\n0\r\n\r\n{smuggled}"),
+            format!("{post}transfer-encoding: chunked\r\n\r\n-2\r\n[]\r\n0\r\n\r\n{smuggled}"),
+            format!("{post}transfer-encoding: chunked\r\n\r\n2 \r\n[]\r\n0\r\n\r\n{smuggled}"),
+            format!("{post}transfer-encoding: chunked\r\n\r\n2\n[]\r\n0\r\n\r\n{smuggled}"),
+            format!("{post}transfer-encoding: chunked\r\n\r\n2\r\n[]\n0\r\n\r\n{smuggled}"),
+            format!("{post}transfer-encoding: chunked\r\n\r\n2\r\n[]\r\n0\r\nx: y\n\r\n{smuggled}"),
+            format!(
+                "POST /predict/batch HTTP/1.0\r\nhost: x\r\ntransfer-encoding: chunked\r\ncontent-length: 2\r\n\r\n[]{smuggled}"
+            ),
+            format!(" {post}content-length: 2\r\n\r\n[]{smuggled}"),
+            format!("POST  /predict/batch HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n[]{smuggled}"),
+            format!("POST /predict/batch HTTP/1.1 \r\nhost: x\r\ncontent-length: 2\r\n\r\n[]{smuggled}"),
         ];
         for text in table {
             let answer = String::from_utf8(port.raw(text.as_bytes()).await).unwrap();
@@ -164,6 +191,70 @@ fn a_flood_of_empty_data_ends_the_connection() {
         assert_eq!(goodbye(&port.raw(&bytes).await), Some(ENHANCE_YOUR_CALM));
         still_serves(&port).await;
     });
+}
+
+#[test]
+fn headers_that_never_end_end_the_connection() {
+    on_one_thread(async {
+        let port = start(Transport::default(), LIMITS);
+        let mut bytes = hello();
+        bytes.extend(frame(HEADERS, END_STREAM, 1, &get("/v2/health/live")));
+        for _ in 0..4000 {
+            // Never indexed, so that nothing is kept of it: a header `x` with an empty value.
+            bytes.extend(frame(CONTINUATION, 0, 1, &[0x10, 1, b'x', 0]));
+        }
+        let answer = port.raw(&bytes).await;
+        assert!(goodbye(&answer).is_some_and(|code| code != 0), "{answer:?}");
+        assert!(answered(&answer).is_empty(), "{answer:?}");
+        still_serves(&port).await;
+    });
+}
+
+#[test]
+fn who_floods_and_reads_keeps_nobody_from_being_served() {
+    on_one_thread(async {
+        for flood in [
+            frame(SETTINGS, 0, 0, &[]),
+            frame(PING, 0, 0, &[0; 8]),
+            frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes()),
+        ] {
+            let port = start(Transport::default(), LIMITS);
+            let stream = TcpStream::connect(port.address).await.unwrap();
+            let (mut reading, mut writing) = stream.into_split();
+            writing.write_all(&hello()).await.unwrap();
+            let many = flood.repeat(1000);
+            let flooding = async {
+                for _ in 0..20 {
+                    if writing.write_all(&many).await.is_err() {
+                        break;
+                    }
+                }
+                let _ = writing.shutdown().await;
+            };
+            let mut sink = vec![0; 65536];
+            let draining = async { while reading.read(&mut sink).await.is_ok_and(|read| read > 0) {} };
+            let all = async { tokio::join!(flooding, draining, still_serves(&port)) };
+            timeout(PATIENCE, all).await.expect("all of it ends");
+            still_serves(&port).await;
+        }
+    });
+}
+
+/// The first byte of the header block of every answer, with its stream: 0x88 is a 200.
+fn answered(mut bytes: &[u8]) -> Vec<(u32, u8)> {
+    let mut answers = Vec::new();
+    while let Some((head, rest)) = bytes.split_at_checked(9) {
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+        let Some((payload, rest)) = rest.split_at_checked(length) else {
+            break;
+        };
+        if head[3] == HEADERS {
+            answers.push((stream, payload.first().copied().unwrap_or_default()));
+        }
+        bytes = rest;
+    }
+    answers
 }
 
 #[test]
