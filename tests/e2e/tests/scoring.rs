@@ -147,8 +147,13 @@ async fn a_changed_config_map_reaches_pods_that_go_on(served: &Served) -> Result
         "--patch",
         &ids,
     ];
-    served.payments.kubectl(&patch)?;
     let changed = Instant::now();
+    served.payments.kubectl(&patch)?;
+    // The kubelet looks at once at pods whose annotations change.
+    let (ours, note) = (format!("fraudops.dev/model={NAME}"), "example.test/lists=changed");
+    served
+        .payments
+        .kubectl(&["annotate", "pods", "--selector", &ours, note])?;
     until("every pod blocks the terminal", PATIENCE, || async {
         let mut decisions = vec![];
         for pod in &pods {
