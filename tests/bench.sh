@@ -57,7 +57,7 @@ node_peer() {
   cmp --silent "$node/package-lock.json" "$node/installed" && return
   say "installing fastify and onnxruntime-node"
   # Without scripts: one of them would download GPU libraries.
-  if npm ci --prefix "$node" --ignore-scripts --no-audit --no-fund --loglevel error >&2; then
+  if (cd "$node" && npm ci --ignore-scripts --no-audit --no-fund --loglevel error) >&2; then
     cp "$node/package-lock.json" "$node/installed"
   else
     left_out+=(--left-out "fastify=npm could not install its packages")
