@@ -281,7 +281,7 @@ fn what_belongs_to_the_process_survives_and_what_belongs_to_the_model_changes() 
     );
     assert_eq!(server.metric(&series), 1.0);
 
-    let card = get(server.http, "/model").json();
+    let card = get(server.admin, "/model").json();
     assert_eq!(card["version"], version(2));
     assert_eq!(
         get(server.http, "/v2/models/tiny").json()["versions"],
@@ -328,7 +328,7 @@ fn a_file_that_cannot_be_served_changes_nothing_and_is_tried_once() {
         );
         server.wait_for_log(reason);
     }
-    assert_eq!(get(server.http, "/model").json()["rejected"], Value::Null);
+    assert_eq!(get(server.admin, "/model").json()["rejected"], Value::Null);
 
     fs::remove_file(mount.model()).unwrap();
     poll("the loss of the file", || {
