@@ -76,9 +76,12 @@ async fn the_pods_change_to_tls_under_load(
     let behind = payments.until_condition(NAME, FeedbackProtected, "False").await?;
     assert_eq!(behind.reason, "BehindTraefik", "{}", behind.message);
     for pod in payments.pods_of(NAME).await? {
-        let plain = payments.post_to(&pod, "/predict", transaction).await;
-        let served = plain.as_ref().is_ok_and(|answer| answer.status == 200);
-        assert!(!served, "{} answers without TLS: {plain:?}", pod.name);
+        let plain = format!(
+            "/api/v1/namespaces/{}/pods/{}:8080/proxy/livez",
+            payments.name, pod.name
+        );
+        let answer = payments.kubectl(&["get", "--raw", &plain]);
+        assert!(answer.is_err(), "{} answers without TLS: {answer:?}", pod.name);
     }
     Ok(())
 }
