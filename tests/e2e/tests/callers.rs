@@ -120,7 +120,13 @@ async fn ask_for_tokens(
     payments.apply(manifest)?;
     let protected = payments.until_condition(NAME, FeedbackProtected, "True").await?;
     assert_eq!(protected.reason, "Protected", "{}", protected.message);
-    Ok(())
+    // Those of before answer until their drain is over.
+    let ours = format!("fraudops.dev/model={NAME}");
+    until("the pods of before are gone", PATIENCE, || async {
+        let pods = payments.kubectl(&["get", "pods", "--selector", &ours, "--output", "name"])?;
+        holds(pods.lines().count() == 1, pods)
+    })
+    .await
 }
 
 async fn every_scope_opens_what_it_names(
