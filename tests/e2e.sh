@@ -1,38 +1,43 @@
 #!/usr/bin/env bash
-# `make e2e`: the story on two whole clusters.
+# `make e2e`: the story on two whole clusters side by side, each with about as much to do.
 #   tests/e2e.sh [PART_OF_A_TEST_NAME]    with a name everything runs on one cluster
 # KEEP=1 leaves the clusters up afterwards; they are also left up when a test fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$HOME/.cargo/bin:$PATH"
 
-# On the cluster NAME: start it, run tests, stop it.
-on_cluster() { # name, arguments of cargo test
-  local name=$1
-  shift
-  VENV=train tests/stage.sh "$name" up
-  E2E_CLUSTER=$name cargo test --no-fail-fast --workspace "$@"
-  if [ -z "${KEEP:-}" ] && [ "${CLUSTER:-own}" = own ]; then tests/stage.sh "$name" down; fi
+up() { VENV=train tests/stage.sh "$1" up; }
+
+down() { # cluster
+  if [ -z "${KEEP:-}" ] && [ "${CLUSTER:-own}" = own ]; then tests/stage.sh "$1" down; fi
 }
 
-# Two clusters side by side, each with as much to do: on one of them the API server is killed. Four tests at a time: most of
-# their time is waiting for pods, and the machine that runs the tests is also the cluster. The names of these files are no
-# other package's, because cargo looks for them in all.
-first=(--test steps --test story) second=(--test callers --test outage --test scoring) log=target/e2e-second.log
+# Four tests at a time: most of their time is waiting for pods, and the machine that runs them is also the cluster.
+run() { # cluster, names of test files (no other package has them: cargo looks in all), -- and arguments of the tests
+  local cluster=$1 flags=()
+  shift
+  while [ $# -gt 0 ] && [ "$1" != -- ]; do flags+=(--test "$1") && shift; done
+  E2E_CLUSTER=$cluster cargo test --no-fail-fast --workspace "${flags[@]}" -- --test-threads 4 "${@:2}"
+}
+
 if [ $# -gt 0 ] || [ "${CLUSTER:-own}" = current ]; then
-  on_cluster e2e "${first[@]}" "${second[@]}" -- --test-threads 4 "$@"
+  up e2e
+  run e2e callers scoring steps story outage -- "$@"
+  down e2e
   exit
 fi
+
 # Built and prepared once, before two would do it at the same time.
-cargo test --quiet --no-run --workspace "${first[@]}" "${second[@]}"
-VENV=train tests/stage.sh e2e up
-(on_cluster e2e-second "${second[@]}" -- --test-threads 4) >"$log" 2>&1 &
-beside=$! failed=0
-trap 'kill $beside 2>/dev/null' EXIT
-# A subshell of its own: `||` would switch -e off in a function.
-(on_cluster e2e "${first[@]}" -- --test-threads 4) &
+cargo test --quiet --no-run --workspace --test callers --test outage --test scoring --test steps --test story
+up e2e
+log=target/e2e-second.log failed=0
+# Subshells of their own: `||` would switch -e off in a function. The outage comes last: Traefik is slow for a while after it.
+(up e2e-second && run e2e-second callers scoring && run e2e-second outage && down e2e-second) >"$log" 2>&1 &
+second=$!
+trap 'kill $second 2>/dev/null' EXIT
+(run e2e steps story && down e2e) &
 wait $! || failed=1
-wait $beside || failed=1
+wait $second || failed=1
 trap - EXIT
 cat "$log"
 exit $failed
