@@ -115,10 +115,7 @@ impl Scorer {
             command.env("FRAUDOPS_POLICY", include_str!("../policy.json"));
         }
         if let Some(companion) = &setup.companion {
-            command
-                .arg("--companion")
-                .arg(companion)
-                .args(["--companion-version", "companion"]);
+            command.arg("--companion").arg(companion);
             command
                 .arg("--companion-control")
                 .arg(self.work.join("companion.json"));
