@@ -15,6 +15,9 @@ use crate::{
     subjects::ours,
 };
 
+/// Connections of what may be large: the scorer answers 32 of these at a time on a thread, and 503 beyond that.
+const LARGE: u32 = 16;
+
 impl Extras<'_> {
     /// One row for each way, measured where this build offers it.
     pub(super) fn protocols(&self) -> Result<Vec<Row>> {
@@ -55,7 +58,7 @@ impl Extras<'_> {
         let shape = Shape {
             path: "/predict/batch",
             bodies: &bodies,
-            connections: 16,
+            connections: LARGE,
             tls: false,
         };
         let sample = self.bench.load(process, &shape)?;
@@ -84,7 +87,7 @@ impl Extras<'_> {
         let shape = Shape {
             path: &path,
             bodies: &bodies,
-            connections: CONNECTIONS,
+            connections: LARGE,
             tls: false,
         };
         let sample = self.bench.load(process, &shape)?;
