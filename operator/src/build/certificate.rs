@@ -23,36 +23,22 @@ pub(super) fn build(model: &ValidModel) -> Option<Certificate> {
 /// Of the pods.
 pub(super) fn build_server(model: &ValidModel) -> Option<Certificate> {
     model.access.mtls.as_ref()?;
-    let (name, issuer) = (
-        meta::server_certificate_name(&model.name),
-        meta::issuer_name(&model.name),
-    );
-    let issuer = issuer_ref(&issuer, "Issuer");
-    Some(certificate(
-        model,
-        &name,
-        &meta::server_name(model),
-        issuer,
-        "server auth",
-    ))
+    let name = meta::server_certificate_name(&model.name);
+    Some(between(model, &name, &meta::server_name(model), "server auth"))
 }
 
 /// Of Traefik, as a client of the pods.
 pub(super) fn build_client(model: &ValidModel) -> Option<Certificate> {
     model.access.mtls.as_ref()?;
     model.ingress.as_ref()?;
-    let (name, issuer) = (
-        meta::client_certificate_name(&model.name),
-        meta::issuer_name(&model.name),
-    );
-    let issuer = issuer_ref(&issuer, "Issuer");
-    Some(certificate(
-        model,
-        &name,
-        &meta::traefik_client(model),
-        issuer,
-        "client auth",
-    ))
+    let name = meta::client_certificate_name(&model.name);
+    Some(between(model, &name, &meta::traefik_client(model), "client auth"))
+}
+
+/// Of one of the two sides between Traefik and the pods: the operator's own Issuer signs both.
+fn between(model: &ValidModel, name: &str, dns_name: &str, usage: &str) -> Certificate {
+    let issuer = issuer_ref(&meta::issuer_name(&model.name), "Issuer");
+    certificate(model, name, dns_name, issuer, usage)
 }
 
 fn issuer_ref(name: &str, kind: &str) -> CertificateIssuerRef {
