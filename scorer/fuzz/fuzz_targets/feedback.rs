@@ -3,29 +3,15 @@
 
 #![no_main]
 
-use std::{fs, sync::LazyLock};
+use std::sync::LazyLock;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use fraudops_scorer::{
-    feedback::{Content, Item, Label, Ledger, MAX_ITEMS, Refusal, Request, parse},
-    receipt::{Scope, Sealer},
-};
+use fraudops_scorer::feedback::{Content, Item, Label, Ledger, MAX_ITEMS, Refusal, Request, parse};
+use fraudops_scorer_fuzz::{NOW, SEALER};
 use libfuzzer_sys::fuzz_target;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-const NOW: u64 = 1_795_000_000_000;
-
 static LEDGER: LazyLock<Ledger> = LazyLock::new(Ledger::default);
-static SEALER: LazyLock<Sealer> = LazyLock::new(|| {
-    let folder = tempfile::tempdir().expect("a folder for the key");
-    fs::write(folder.path().join("2026-11"), STANDARD.encode([7; 32])).expect("the key is written");
-    let scope = Scope {
-        namespace: "payments".to_owned(),
-        model: "card-fraud".to_owned(),
-    };
-    Sealer::from_dir(folder.path(), scope).expect("the key is a good one")
-});
 
 fuzz_target!(|body: &[u8]| {
     for content in [Content::Json, Content::Lines] {

@@ -2,32 +2,16 @@
 
 #![no_main]
 
-use std::{borrow::Cow, fs, sync::LazyLock};
+use std::borrow::Cow;
 
-use base64::{
-    Engine as _,
-    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
-};
-use fraudops_scorer::{
-    decision::Decision,
-    receipt::{Receipt, Scope, Sealer},
-};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use fraudops_scorer::{decision::Decision, receipt::Receipt};
+use fraudops_scorer_fuzz::{NOW, SEALER};
 use libfuzzer_sys::fuzz_target;
 
-const NOW: u64 = 1_795_000_000_000;
 const DAY: u64 = 24 * 3600 * 1000;
 /// Bytes in front of the nonce, the same in all receipts of one key.
 const PUBLIC: usize = 9;
-
-static SEALER: LazyLock<Sealer> = LazyLock::new(|| {
-    let folder = tempfile::tempdir().expect("a folder for the key");
-    fs::write(folder.path().join("2026-11"), STANDARD.encode([7; 32])).expect("the key is written");
-    let scope = Scope {
-        namespace: "payments".to_owned(),
-        model: "card-fraud".to_owned(),
-    };
-    Sealer::from_dir(folder.path(), scope).expect("the key is a good one")
-});
 
 fuzz_target!(|input: &[u8]| {
     assert!(SEALER.open(&String::from_utf8_lossy(input), NOW).is_err());
