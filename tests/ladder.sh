@@ -58,7 +58,7 @@ training_tests() {
 }
 
 # Tests that wait for an API server of their own most of the time. One that is not named here runs with all others.
-api_server=(access admission api_server node reconcile rollout telemetry)
+api_server=(access admission api_server leader node reconcile rollout telemetry)
 
 # shellcheck disable=SC2317 # called by rung
 tests_on_an_api_server() {
@@ -86,7 +86,7 @@ all_other_tests() {
 # shellcheck disable=SC2317 # called by rung
 build() {
   cargo test --quiet --no-run --workspace && FUZZ_SECONDS=0 tests/fuzz.sh || return
-  if with_cluster && [ "${CLUSTER:-own}" = own ]; then PROFILE=quick tests/images.sh; fi
+  if with_cluster && [ "${CLUSTER:-own}" = own ]; then PROFILE=dev tests/images.sh; fi
 }
 
 with_cluster() { [ "$(id -u)" -eq 0 ] || [ "${CLUSTER:-own}" = current ]; }
@@ -115,7 +115,7 @@ what_only_has_to_end() {
   rung "the scorer scores like Python, six kinds of model (parity)" tests/parity.sh
   rung "clients of other projects (Triton's, KServe's, schemathesis)" tests/conformance.sh
   rung "chart" charts/tests/run.sh
-  rung "fuzzing, 8 s for each target" env FUZZ_SECONDS=8 tests/fuzz.sh
+  rung "fuzzing, 4 s for each target" env FUZZ_SECONDS=4 tests/fuzz.sh
   rung "tests on a real API server (cargo test)" tests_on_an_api_server
 }
 

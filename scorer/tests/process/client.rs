@@ -90,9 +90,13 @@ impl Connection {
         }
     }
 
-    /// Says that nothing more will be sent, and goes on reading.
+    /// Says that nothing more will be sent, and goes on reading. The other side may have closed already: what it had to
+    /// say is still to be read.
     pub fn half_close(&self) -> io::Result<()> {
-        self.stream.get_ref().shutdown(Shutdown::Write)
+        match self.stream.get_ref().shutdown(Shutdown::Write) {
+            Err(error) if error.kind() != io::ErrorKind::NotConnected => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn line(&mut self) -> io::Result<String> {

@@ -37,7 +37,7 @@ impl Namespace {
             client,
             name: format!("e2e-{name}"),
         };
-        namespace.remove().await?;
+        namespace.gone().await?;
         let object = KubeNamespace {
             metadata: ObjectMeta {
                 name: Some(namespace.name.clone()),
@@ -52,12 +52,19 @@ impl Namespace {
         Ok(namespace)
     }
 
-    /// Removes the namespace with all that is in it, and waits for that.
+    /// Removes the namespace with all that is in it. Kubernetes takes half a minute for it, from the pods' grace period on;
+    /// nobody waits for that.
     pub async fn remove(&self) -> Result<()> {
         let api = self.namespaces();
         if api.get_opt(&self.name).await?.is_some() {
             api.delete(&self.name, &DeleteParams::default()).await?;
         }
+        Ok(())
+    }
+
+    async fn gone(&self) -> Result<()> {
+        self.remove().await?;
+        let api = self.namespaces();
         until("the namespace is gone", PATIENCE, || async {
             Ok(api
                 .get_opt(&self.name)
