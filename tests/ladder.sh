@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# `make test`: the whole ladder. First everything is built, one after the other. Then there are two lanes: one for what watches
-# the clock (limits, overload, no failed request under load), and beside it, at low priority, one for what only has to end.
+# `make test`: the whole ladder. First everything is built, one after the other. Then there are three lanes: one for what watches
+# the clock (limits, overload, no failed request under load), and beside it, at low priority, one for what computes and one
+# for what mostly waits.
 # A rung's output is kept in target/ladder and shown when it ends. A rung that fails does not hide the others; the summary
 # names each with its time, and what was skipped with the reason.
 set -uo pipefail
@@ -109,26 +110,35 @@ what_watches_the_clock() {
   fi
 }
 
-what_only_has_to_end() {
-  renice -n $(($(nice) + 10)) $BASHPID >/dev/null
+yields() { renice -n $(($(nice) + 10)) $BASHPID >/dev/null; }
+
+what_computes() {
+  yields
   rung "training (pytest)" training_tests
   rung "the scorer scores like Python, six kinds of model (parity)" tests/parity.sh
   rung "clients of other projects (Triton's, KServe's, schemathesis)" tests/conformance.sh
   rung "chart" charts/tests/run.sh
   rung "fuzzing, 4 s for each target" env FUZZ_SECONDS=4 tests/fuzz.sh
+}
+
+what_waits() {
+  yields
   rung "tests on a real API server (cargo test)" tests_on_an_api_server
 }
 
 prepare
-set -m # the lane is a process group, so that nothing of it is left behind
+set -m # a lane is a process group, so that nothing of it is left behind
 lane=3 rungs=0
-what_only_has_to_end &
-beside=$!
+what_computes &
+beside=($!)
+lane=4 rungs=0
+what_waits &
+beside+=($!)
 set +m
-trap 'kill -- -$beside 2>/dev/null' EXIT
+trap 'for lane in "${beside[@]}"; do kill -- "-$lane"; done 2>/dev/null' EXIT
 lane=2 rungs=0
 what_watches_the_clock
-wait $beside
+wait "${beside[@]}"
 trap - EXIT
 
 printf '\n\033[1m==> summary (the outputs are in %s)\033[0m\n' "$logs"
