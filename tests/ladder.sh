@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# `make test`: the whole ladder. First everything is built, one after the other. Then there are three lanes: one for what watches
-# the clock (limits, overload, no failed request under load), and beside it, at low priority, one for what computes and one
-# for what mostly waits.
+# `make test`: the whole ladder. First everything is built, one after the other. Then there are two lanes: one for what watches
+# the clock (limits, overload, no failed request under load), and beside it, at low priority, one for what only has to end.
 # A rung's output is kept in target/ladder and shown when it ends. A rung that fails does not hide the others; the summary
 # names each with its time, and what was skipped with the reason.
 set -uo pipefail
@@ -9,6 +8,7 @@ cd "$(dirname "$0")/.." || exit
 export PATH="$HOME/.cargo/bin:$PATH"
 
 start=$SECONDS
+TIMEFORMAT='%U %S' # a rung's seconds of processor time, without those of a cluster that it starts
 logs=target/ladder
 rm -rf "$logs"
 mkdir -p "$logs"
@@ -21,14 +21,14 @@ rung() { # title, command...
   log=$(named)
   shift
   whole printf '... %s\n' "$title"
-  "$@" >"$log.log" 2>&1 </dev/null || verdict=FAILED
-  printf '%-7s %5ds  %s\n' $verdict $((SECONDS - began)) "$title" >"$log.result"
+  { time "$@" >"$log.log" 2>&1 </dev/null; } 2>"$log.cpu" || verdict=FAILED
+  printf '%-7s %5ds %5ds  %s\n' $verdict $((SECONDS - began)) "$(jq --slurp 'add | round' "$log.cpu")" "$title" >"$log.result"
   whole shown "$title" "$log"
 }
 
 skipped() {
   rungs=$((rungs + 1))
-  printf '%-7s %5s   %s\n' skipped - "$1" >"$(named).result"
+  printf '%-7s %5s  %5s   %s\n' skipped - - "$1" >"$(named).result"
 }
 
 # The rung's file, without its ending.
@@ -110,10 +110,10 @@ what_watches_the_clock() {
   fi
 }
 
-yields() { renice -n $(($(nice) + 10)) $BASHPID >/dev/null; }
-
-what_computes() {
-  yields
+# What mostly waits comes first, beside the first lane's busiest rung.
+what_only_has_to_end() {
+  renice -n $(($(nice) + 10)) $BASHPID >/dev/null
+  rung "tests on a real API server (cargo test)" tests_on_an_api_server
   rung "training (pytest)" training_tests
   rung "the scorer scores like Python, six kinds of model (parity)" tests/parity.sh
   rung "clients of other projects (Triton's, KServe's, schemathesis)" tests/conformance.sh
@@ -121,27 +121,20 @@ what_computes() {
   rung "fuzzing, 4 s for each target" env FUZZ_SECONDS=4 tests/fuzz.sh
 }
 
-what_waits() {
-  yields
-  rung "tests on a real API server (cargo test)" tests_on_an_api_server
-}
-
 prepare
-set -m # a lane is a process group, so that nothing of it is left behind
+set -m # the lane is a process group, so that nothing of it is left behind
 lane=3 rungs=0
-what_computes &
-beside=($!)
-lane=4 rungs=0
-what_waits &
-beside+=($!)
+what_only_has_to_end &
+beside=$!
 set +m
-trap 'for lane in "${beside[@]}"; do kill -- "-$lane"; done 2>/dev/null' EXIT
+trap 'kill -- -$beside 2>/dev/null' EXIT
 lane=2 rungs=0
 what_watches_the_clock
-wait "${beside[@]}"
+wait $beside
 trap - EXIT
 
 printf '\n\033[1m==> summary (the outputs are in %s)\033[0m\n' "$logs"
+printf '%-7s %6s %6s\n' verdict time cpu
 cat "$logs"/?.*.result
 printf '%-7s %5ds\n' "in all" $((SECONDS - start))
 ! grep -q '^FAILED' "$logs"/?.*.result

@@ -29,6 +29,7 @@ class Scorer:
             [
                 *(SCORER, "serve", "--model", model, "--workers", "1", "--drain-delay", "0s"),
                 *("--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"),
+                *("--deadline", "5s"),  # every row must be scored, however busy the machine is
             ],
             stderr=subprocess.PIPE,
             text=True,
