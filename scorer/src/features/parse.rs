@@ -1,4 +1,6 @@
-//! The single-pass visitor: a JSON object straight into the tensor row.
+//! A JSON object straight into the tensor row, in one pass: the usual form by `usual`, any other by the visitor here.
+
+mod usual;
 
 use std::fmt;
 
@@ -37,6 +39,14 @@ pub fn parse_row(schema: &Schema, body: &[u8], row: &mut [f32]) -> Result<Transa
     if body.is_empty() {
         return Err(Problem::EmptyBody.into());
     }
+    if let Some(transaction) = usual::read(schema, body, row) {
+        return Ok(transaction);
+    }
+    read_any(schema, body, row)
+}
+
+/// Reads a request in whatever form it is.
+fn read_any(schema: &Schema, body: &[u8], row: &mut [f32]) -> Result<Transaction, Rejection> {
     let mut reading = Reading {
         schema,
         row,

@@ -7,8 +7,9 @@ use http::{HeaderValue, Request, Response};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use tokio::{
+    runtime::{Builder, LocalOptions},
     sync::{mpsc, oneshot, watch},
-    task::{LocalSet, spawn_local},
+    task::spawn_local,
 };
 use tower::ServiceExt;
 
@@ -189,9 +190,10 @@ pub struct Wiring {
 
 /// Runs a worker on the calling thread until the gate is closed and its connections are done.
 pub fn run(worker: impl FnOnce() -> Worker, wiring: Wiring) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    // Not a `LocalSet`: there every event of a socket takes a lock, and a second queue.
+    let runtime = Builder::new_current_thread()
         .enable_all()
-        .build()?;
+        .build_local(LocalOptions::default())?;
     let worker = Rc::new(worker());
     let site = Site {
         limits: worker.limits,
@@ -214,7 +216,7 @@ pub fn run(worker: impl FnOnce() -> Worker, wiring: Wiring) -> io::Result<()> {
         worker.pipeline.take();
         ended
     };
-    runtime.block_on(LocalSet::new().run_until(serve))
+    runtime.block_on(serve)
 }
 
 /// Requests under way keep the pipeline that they began with; it goes with the last of them.

@@ -292,3 +292,83 @@ proptest! {
         }
     }
 }
+
+/// What both ways of reading make of a body, as bits: NaN is equal to itself then.
+fn both_ways(schema: &Schema, body: &[u8]) -> [Option<(Transaction, Vec<u32>)>; 2] {
+    let bits = |row: Vec<f32>| row.into_iter().map(f32::to_bits).collect();
+    let mut row = vec![f32::NAN; schema.width()];
+    let usual = usual::read(schema, body, &mut row).map(|transaction| (transaction, bits(row.clone())));
+    let any = read_any(schema, body, &mut row).ok();
+    [usual, any.map(|transaction| (transaction, bits(row)))]
+}
+
+#[test]
+fn the_usual_form_is_read_without_the_visitor() {
+    let schema = Schema::card_payment();
+    let compact = Value::Object(request()).to_string();
+    let spaced = compact.replace(':', ": ").replace(',', ", ");
+    let time = "T00: 00: 31";
+    for body in [
+        &compact,
+        &spaced.replace(time, "T00:00:31"),
+        &format!(" {compact}\r\n"),
+    ] {
+        let [usual, any] = both_ways(&schema, body.as_bytes());
+        assert!(usual.is_some() && usual == any, "{body}");
+    }
+    let reversed: Vec<String> = request()
+        .iter()
+        .rev()
+        .map(|(name, value)| format!("\"{name}\":{value}"))
+        .collect();
+    let [usual, any] = both_ways(&schema, format!("{{{}}}", reversed.join(",")).as_bytes());
+    assert!(usual.is_some() && usual == any);
+}
+
+#[test]
+fn what_is_unusual_is_left_to_the_visitor() {
+    let schema = Schema::card_payment();
+    for (field, value) in [
+        ("TX_AMOUNT", "1e2"),
+        ("TX_AMOUNT", "-0"),
+        ("TX_AMOUNT", "12345678901234567890"),
+        ("TX_AMOUNT", "184467440737095516160"),
+        ("TX_AMOUNT", "0.12345678901234567890123"),
+        ("TX_DURING_NIGHT", "1.0"),
+        ("CUSTOMER_ID", "323.0"),
+        ("TX_DATETIME", "\"2018-04-01\\u005400:00:31\""),
+    ] {
+        let [usual, any] = both_ways(&schema, with(field, value).as_bytes());
+        assert!(usual.is_none() && any.is_some(), "{field}={value}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn both_ways_of_reading_agree_on_numbers(amount in "-?[0-9]{1,12}(\\.[0-9]{1,12})?", id in any::<i64>()) {
+        let body = with("TX_AMOUNT", &amount).replace("\"TRANSACTION_ID\":0", &format!("\"TRANSACTION_ID\":{id}"));
+        let [usual, any] = both_ways(&Schema::card_payment(), body.as_bytes());
+        if usual.is_some() {
+            prop_assert_eq!(usual, any);
+        }
+    }
+
+    #[test]
+    fn both_ways_of_reading_agree_on_damaged_bodies(
+        at in any::<prop::sample::Index>(),
+        byte in prop::sample::select(b"\"\\{}[]:,.-+eE019 \n\tN\x00\x7f\xc3".to_vec()),
+        how in 0..3,
+    ) {
+        let mut body = Value::Object(request()).to_string().into_bytes();
+        let at = at.index(body.len());
+        match how {
+            0 => body[at] = byte,
+            1 => body.insert(at, byte),
+            _ => drop(body.remove(at)),
+        }
+        let [usual, any] = both_ways(&Schema::card_payment(), &body);
+        if usual.is_some() {
+            prop_assert_eq!(usual, any);
+        }
+    }
+}

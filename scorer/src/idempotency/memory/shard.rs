@@ -24,7 +24,6 @@ enum State {
 struct Entry {
     ticket: u64,
     digest: Digest,
-    expires: Instant,
     state: State,
 }
 
@@ -37,12 +36,19 @@ impl Entry {
     }
 }
 
+/// An entry's place in the order. It may be gone: the ticket tells. When it expires is said here again, so that nobody has to
+/// fetch the oldest entry, which no cache holds any more, to see that it may stay.
+struct Turn {
+    id: i64,
+    ticket: u64,
+    expires: Instant,
+}
+
 /// Entries by id, and the order in which they were made. All live equally long, so the oldest is the next to expire.
 pub struct Shard {
     limits: Limits,
     entries: HashMap<i64, Entry, Mix>,
-    /// May name entries that are gone: the ticket tells.
-    order: VecDeque<(i64, u64)>,
+    order: VecDeque<Turn>,
     bytes: usize,
     next: u64,
     outcomes: [u64; 4],
@@ -91,12 +97,15 @@ impl Shard {
                 let entry = place.insert(Entry {
                     ticket,
                     digest,
-                    expires: now + self.limits.ttl,
                     state: State::Pending(Vec::new()),
                 });
                 self.bytes += entry.cost();
                 self.next += 1;
-                self.order.push_back((id, ticket));
+                self.order.push_back(Turn {
+                    id,
+                    ticket,
+                    expires: now + self.limits.ttl,
+                });
                 self.shrink();
                 Found::Nothing { ticket }
             }
@@ -124,9 +133,7 @@ impl Shard {
         };
         if entry.get().ticket == ticket && matches!(entry.get().state, State::Pending(_)) {
             self.bytes -= entry.remove().cost();
-            if self.order.back() == Some(&(id, ticket)) {
-                self.order.pop_back();
-            }
+            self.order.pop_back_if(|turn| turn.ticket == ticket);
         }
     }
 
@@ -144,11 +151,8 @@ impl Shard {
     }
 
     fn expire(&mut self, now: Instant) {
-        while let Some(&(id, ticket)) = self.order.front() {
-            match self.entries.get(&id) {
-                Some(entry) if entry.ticket == ticket && entry.expires > now => return,
-                _ => drop(self.pop()),
-            }
+        while self.order.front().is_some_and(|turn| turn.expires <= now) {
+            self.pop();
         }
     }
 
@@ -165,7 +169,7 @@ impl Shard {
 
     /// Removes the oldest; whether it was still there.
     fn pop(&mut self) -> Option<bool> {
-        let (id, ticket) = self.order.pop_front()?;
+        let Turn { id, ticket, .. } = self.order.pop_front()?;
         let hash_map::Entry::Occupied(entry) = self.entries.entry(id) else {
             return Some(false);
         };
