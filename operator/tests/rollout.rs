@@ -140,7 +140,9 @@ async fn a_good_version_takes_over_step_by_step() -> Result<()> {
     let candidate = stage.candidate("2").await?;
     stage.wait_weight(10).await?;
     // The conditions may still be about the pods that start.
-    let status = stage.wait(|status| condition(status, "Ready").reason == "Canary").await?;
+    let status = stage
+        .wait(|status| condition(status, "Ready").reason == "Canary")
+        .await?;
     assert_eq!(status.phase, Some(Phase::Canary));
     stage.wait_weights(&[90, 10]).await?;
 
