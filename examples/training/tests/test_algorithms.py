@@ -85,7 +85,7 @@ def test_splits_of_lightgbm_are_rounded_down_and_no_score_changes(folder):
     ("arguments", "message"),
     [
         (("--algorithm", "mlp", "--trees", "5"), "--trees has no effect on mlp; its options are: --hidden"),
-        (("--algorithm", "logistic-regression", "--depth", "5"), "its options are: none"),
+        (("--algorithm", "logistic-regression", "--depth", "5"), "its options are: --inverse-regularization"),
         (("--leaves", "5"), "--leaves has no effect on xgboost"),
     ],
 )
