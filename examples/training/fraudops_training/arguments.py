@@ -13,7 +13,7 @@ NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 VERSION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 
 
-def command(
+def add_command(
     actions: argparse._SubParsersAction, name: str, run: object, brief: str, text: str
 ) -> argparse.ArgumentParser:
     """A command of the program, with what it runs."""

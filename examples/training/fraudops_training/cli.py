@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import __version__, commands
-from .arguments import add_algorithm, add_publication, add_split, add_tuning
-from .arguments import command as _command
-from .cli_measuring import add_measuring, add_pipeline, add_simulate
+from .arguments import add_algorithm, add_command, add_publication, add_split, add_tuning
+from .cli_measuring import add_measuring, add_pipeline, add_research, add_simulate
 from .errors import TrainingError
 
 DESCRIPTION = """\
@@ -43,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     _predict(actions)
     _push(actions)
     add_pipeline(actions)
+    add_research(actions)
     return top
 
 
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(actions: argparse._SubParsersAction) -> None:
-    command = _command(
+    command = add_command(
         actions,
         "train",
         commands.train,
@@ -82,7 +82,7 @@ def _train(actions: argparse._SubParsersAction) -> None:
 
 
 def _export(actions: argparse._SubParsersAction) -> None:
-    command = _command(
+    command = add_command(
         actions,
         "export",
         commands.export,
@@ -101,7 +101,7 @@ def _export(actions: argparse._SubParsersAction) -> None:
 
 
 def _check(actions: argparse._SubParsersAction) -> None:
-    command = _command(
+    command = add_command(
         actions,
         "check",
         commands.check,
@@ -112,7 +112,7 @@ def _check(actions: argparse._SubParsersAction) -> None:
 
 
 def _predict(actions: argparse._SubParsersAction) -> None:
-    command = _command(
+    command = add_command(
         actions,
         "predict",
         commands.predict,
@@ -126,7 +126,7 @@ def _predict(actions: argparse._SubParsersAction) -> None:
 
 
 def _push(actions: argparse._SubParsersAction) -> None:
-    command = _command(
+    command = add_command(
         actions,
         "push",
         commands.push,

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from . import measuring
-from .arguments import add_split, command, date, positive, rate, threshold
+from .arguments import add_command, add_split, date, positive, rate, threshold
 
 SIMULATED = (
     ("customers", positive, "5000"),
@@ -22,7 +22,7 @@ SIMULATED = (
 
 def add_simulate(actions: argparse._SubParsersAction) -> None:
     """`simulate`."""
-    made = command(
+    made = add_command(
         actions,
         "simulate",
         measuring.simulate,
@@ -32,14 +32,12 @@ def add_simulate(actions: argparse._SubParsersAction) -> None:
     made.add_argument("--out", type=Path, required=True, metavar="FILE", help=".parquet or .csv")
     for name, kind, default in SIMULATED:
         made.add_argument(f"--{name}", type=kind, metavar="N", help=f"[{default}]")
-    made.add_argument(
-        "--simulator", type=Path, metavar="PROGRAM", help="fraudops-simulator [$FRAUDOPS_SIMULATOR, or on PATH]"
-    )
+    _simulator(made)
 
 
 def add_measuring(actions: argparse._SubParsersAction) -> None:
     """`evaluate`, `threshold` and `card`."""
-    made = command(
+    made = add_command(
         actions,
         "evaluate",
         measuring.evaluate,
@@ -51,12 +49,13 @@ def add_measuring(actions: argparse._SubParsersAction) -> None:
     made.add_argument("--block", type=threshold, metavar="X", help="[the model's own, or 0.5]")
     made.add_argument("--json", type=Path, metavar="FILE", help="all measures, as JSON")
 
-    made = command(
+    made = add_command(
         actions,
         "threshold",
         measuring.pick,
         "pick the thresholds for a wanted rate or cost",
-        "By rate: at most these shares of the delay week, which needs no labels, are alerts and are blocked.\n"
+        "By rate: at most these shares of the delay week are alerts and are blocked. No labels are needed, so cards\n"
+        "whose fraud gets known meanwhile are among them; `pipeline` leaves them out, on weeks before the training.\n"
         "By cost: the least sum on the test week, in the currency of the amounts; an approved fraud costs its amount.\n"
         'Prints {"review": …, "block": …} for spec.decision, or for --review and --block.',
     )
@@ -66,7 +65,7 @@ def add_measuring(actions: argparse._SubParsersAction) -> None:
     made.add_argument("--review-cost", type=float, metavar="X", help="what a review costs")
     made.add_argument("--false-block-cost", type=float, metavar="X", help="what it costs to block a genuine one")
 
-    made = command(
+    made = add_command(
         actions,
         "card",
         measuring.card,
@@ -79,7 +78,7 @@ def add_measuring(actions: argparse._SubParsersAction) -> None:
 
 def add_pipeline(actions: argparse._SubParsersAction) -> None:
     """`pipeline`."""
-    made = command(
+    made = add_command(
         actions,
         "pipeline",
         measuring.pipeline,
@@ -89,6 +88,26 @@ def add_pipeline(actions: argparse._SubParsersAction) -> None:
     )
     made.add_argument("config", type=Path, metavar="CONFIG", help="YAML; examples/training/pipeline.yaml explains it")
     made.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="folder of all runs [%(default)s]")
+
+
+def add_research(actions: argparse._SubParsersAction) -> None:
+    """`reproduce`."""
+    made = add_command(
+        actions,
+        "reproduce",
+        measuring.reproduce,
+        "hold our figures against the handbook's",
+        "Simulates a data set for each seed, runs the handbook's experiments on it, writes the page of the tables.",
+    )
+    made.add_argument("--page", type=Path, required=True, metavar="FILE", help="the page, Markdown")
+    made.add_argument("--seeds", type=positive, default=6, metavar="N", help="data sets: seeds 0 to N-1 [%(default)s]")
+    _simulator(made)
+
+
+def _simulator(made: argparse.ArgumentParser) -> None:
+    made.add_argument(
+        "--simulator", type=Path, metavar="PROGRAM", help="fraudops-simulator [$FRAUDOPS_SIMULATOR, or on PATH]"
+    )
 
 
 def _model(made: argparse.ArgumentParser) -> None:

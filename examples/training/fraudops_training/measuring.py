@@ -98,6 +98,19 @@ def pipeline(arguments: argparse.Namespace) -> None:
     print(run(read(arguments.config), arguments.out))
 
 
+def reproduce(arguments: argparse.Namespace) -> None:
+    """Writes the page that holds our figures against the handbook's."""
+    from .files import write_all
+    from .programs import find
+    from .reproduce import reproduce as run
+    from .science_page import render
+
+    simulator = find("fraudops-simulator", arguments.simulator, "--simulator")
+    page = render(run(range(arguments.seeds), simulator))
+    write_all(arguments.page.parent, {arguments.page.name: page.encode()}, "--page")
+    print(arguments.page)
+
+
 def table(measures: dict) -> str:
     """Measures for people."""
     calibration = measures["calibration"]

@@ -11,6 +11,7 @@ import datetime as dt
 import getpass
 import hashlib
 import json
+import platform
 import uuid
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -156,7 +157,12 @@ def _mlmodel(run: Run, identity: str, file: str) -> dict:
         "artifact_path": "model",
         "flavors": {
             "onnx": {"code": None, "data": file, "onnx_version": version("onnx"), "providers": _PROVIDERS},
-            "python_function": {"data": file, "env": {"virtualenv": None}, "loader_module": "mlflow.onnx"},
+            "python_function": {
+                "python_version": platform.python_version(),
+                "data": file,
+                "env": {"virtualenv": None},
+                "loader_module": "mlflow.onnx",
+            },
         },
         "run_id": identity,
         "signature": {

@@ -1,6 +1,7 @@
 """One file describes a whole run; its folder is MLflow's."""
 
 import json
+import resource
 from pathlib import Path
 
 import onnx
@@ -80,6 +81,18 @@ def test_a_run_that_fails_leaves_no_folder(folder, tmp_path, capsys):
     assert run(folder, tmp_path / "runs", export={"parityRows": 10**6}) == 1
     assert "parity: compared on" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_that_does_not_fit_on_the_disk_leaves_no_folder(folder, tmp_path, capsys):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    (folder / "pipeline.yaml").write_text(yaml.safe_dump(document()))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8_192, hard))
+    try:
+        assert main(["pipeline", str(folder / "pipeline.yaml"), "--out", str(tmp_path / "runs")]) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "--out " in (message := capsys.readouterr().err) and "File too large" in message
+    assert not list(tmp_path.rglob("artifacts")) and not list(tmp_path.rglob(".partial-*"))
 
 
 def test_a_run_is_pushed_where_it_says(folder, registry, tmp_path):
