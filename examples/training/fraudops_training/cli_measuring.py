@@ -91,7 +91,7 @@ def add_pipeline(actions: argparse._SubParsersAction) -> None:
 
 
 def add_research(actions: argparse._SubParsersAction) -> None:
-    """`reproduce`."""
+    """`reproduce` and `catalogue`."""
     made = add_command(
         actions,
         "reproduce",
@@ -101,6 +101,16 @@ def add_research(actions: argparse._SubParsersAction) -> None:
     )
     made.add_argument("--page", type=Path, required=True, metavar="FILE", help="the page, Markdown")
     made.add_argument("--seeds", type=positive, default=6, metavar="N", help="data sets: seeds 0 to N-1 [%(default)s]")
+    _simulator(made)
+
+    made = add_command(
+        actions,
+        "catalogue",
+        measuring.catalogue,
+        "make good and bad candidates for a rollout",
+        "Trains the models of examples/models, makes every mistake on purpose, measures them, writes their page.",
+    )
+    made.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the models")
     _simulator(made)
 
 

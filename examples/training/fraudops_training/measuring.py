@@ -111,6 +111,14 @@ def reproduce(arguments: argparse.Namespace) -> None:
     print(arguments.page)
 
 
+def catalogue(arguments: argparse.Namespace) -> None:
+    """Writes the models, the sample that they are measured on, and their page."""
+    from .catalogue_files import make
+
+    make(arguments.out, arguments.simulator)
+    print(arguments.out)
+
+
 def table(measures: dict) -> str:
     """Measures for people."""
     calibration = measures["calibration"]
