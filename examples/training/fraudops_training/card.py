@@ -54,7 +54,8 @@ def render(values: dict, measures: dict, parity: Parity | None = None, pictures:
         "| measure | value |",
         "|---|---|",
         f"| AUC ROC | {measures['auc']:.3f} |",
-        f"| average precision | {measures['ap']:.3f} |",
+        f"| average precision | {measures['ap']:.3f} (95 % of draws of the customers: "
+        f"{measures['apInterval'][0]:.3f} to {measures['apInterval'][1]:.3f}) |",
         f"| card precision@100 | {measures['cp100']:.3f} (a perfect ranking gets {measures['cp100Ceiling']:.3f}) |",
         f"| expected frauds (sum of scores) for one observed | {measures['calibration']['ratio']:.2f} |",
         f"| Brier score | {measures['calibration']['brier']:.5f} |",

@@ -20,7 +20,7 @@ HEAD = """\
 # Models, good and bad
 
 Candidates for a rollout. The good ones should be promoted; each bad one has a realistic mistake, and a rollout should
-stop it. `make models` trains all of them again from the simulator's seed 0 (two minutes); the same versions give the
+stop it. `make models` trains all of them again from the simulator's seed 0 (a minute); the same versions give the
 same models. `catalogue.json` says all of this to programs.
 
 The stable model is `v2-xgboost`, in shadow: both score the same transactions of the test week (2018-08-08 to 14), and

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,6 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             "pip install 'fraudops-training[train]'",
             file=sys.stderr,
         )
+        return 1
+    except BrokenPipeError:
+        # Who reads the standard output has enough, as `head` has; Python would complain once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         return 130

@@ -7,7 +7,7 @@ from sklearn.metrics import brier_score_loss
 
 from .dataset import Transactions
 from .metadata import HISTOGRAM_EDGES
-from .metrics import evaluate, recall_by_scenario
+from .metrics import ap_interval, evaluate, recall_by_scenario
 
 
 def measure(rows: Transactions, score: np.ndarray, thresholds: dict[str, float]) -> dict:
@@ -18,6 +18,7 @@ def measure(rows: Transactions, score: np.ndarray, thresholds: dict[str, float])
         "frauds": int(rows.label.sum()),
         "auc": result.auc,
         "ap": result.ap,
+        "apInterval": list(ap_interval(rows, score)),
         "cp100": result.card_precision,
         "cp100Ceiling": result.ceiling,
         "cp100OfCeiling": result.card_precision / result.ceiling,

@@ -122,10 +122,11 @@ def catalogue(arguments: argparse.Namespace) -> None:
 def table(measures: dict) -> str:
     """Measures for people."""
     calibration = measures["calibration"]
+    low, high = measures["apInterval"]
     lines = [
         f"{measures['rows']:,} rows, {measures['frauds']:,} frauds",
-        f"AUC {measures['auc']:.3f}, AP {measures['ap']:.3f}, card precision@100 {measures['cp100']:.3f} of "
-        f"{measures['cp100Ceiling']:.3f}",
+        f"AUC {measures['auc']:.3f}, AP {measures['ap']:.3f} ({low:.3f} to {high:.3f}), "
+        f"card precision@100 {measures['cp100']:.3f} of {measures['cp100Ceiling']:.3f}",
         f"calibration: {calibration['expected']:.1f} frauds expected, {calibration['observed']} observed, "
         f"Brier score {calibration['brier']:.5f}",
     ]
