@@ -84,7 +84,7 @@ def add_pipeline(actions: argparse._SubParsersAction) -> None:
         measuring.pipeline,
         "do all of it, from one YAML file",
         "Simulates, validates, fits, picks thresholds, exports, proves, describes, and pushes if a registry is named.\n"
-        "Writes a run folder that MLflow reads: mlflow server --backend-store-uri DIR.",
+        "Writes a run folder for MLflow: mlflow migrate-filestore --source DIR --target sqlite:///FILE imports it.",
     )
     made.add_argument("config", type=Path, metavar="CONFIG", help="YAML; examples/training/pipeline.yaml explains it")
     made.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="folder of all runs [%(default)s]")

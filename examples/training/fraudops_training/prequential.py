@@ -87,7 +87,7 @@ def tune(rows: Transactions, algorithm: Algorithm, base: Settings, grid: dict, p
 
     if not protocols:
         raise TrainingError("validation needs at least one fold")
-    parts = tuple(split(rows, protocol) for protocol in protocols)
+    parts = tuple(_fold(rows, protocol) for protocol in protocols)
     candidates = [base | changed for changed in combinations(grid)]
     work = [(settings, part) for settings in candidates for part in parts]
     scores = [
@@ -100,6 +100,15 @@ def tune(rows: Transactions, algorithm: Algorithm, base: Settings, grid: dict, p
         measured = tuple(evaluate(part.test, score) for part, score in zip(parts, own, strict=True))
         trials.append(Trial(settings, measured, own))
     return Tuning(tuple(trials), parts)
+
+
+def _fold(rows: Transactions, protocol: Protocol) -> Split:
+    try:
+        return split(rows, protocol)
+    except TrainingError as error:
+        raise TrainingError(
+            f"the validation fold that begins on {protocol.train_start}: {error}; or fewer folds"
+        ) from error
 
 
 def _back(protocol: Protocol, newest: dt.date, folds: int) -> list[Protocol]:

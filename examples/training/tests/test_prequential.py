@@ -11,6 +11,7 @@ from conftest import START, transactions
 from fraudops_training.algorithms import named
 from fraudops_training.cli import main
 from fraudops_training.dataset import from_table
+from fraudops_training.errors import TrainingError
 from fraudops_training.prequential import combinations, earlier_folds, later_folds, tune
 from fraudops_training.split import Protocol
 
@@ -69,5 +70,6 @@ def test_train_tune_says_what_it_chose(table, tmp_path, capsys):
 
 def test_a_fold_before_the_data_is_named(table):
     kind = named("dt")
-    with pytest.raises(Exception, match="the data covers 2024-01-01/2024-02-11 but the split needs 2023-12-"):
+    message = "fold that begins on 2023-12-.*the data covers 2024-01-01/2024-02-11 but .* or fewer folds"
+    with pytest.raises(TrainingError, match=message):
         tune(from_table(table, None), kind, kind.defaults, {}, earlier_folds(Protocol(TRAIN_START), 4))
