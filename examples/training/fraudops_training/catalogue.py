@@ -158,7 +158,8 @@ ENTRIES = (
           "a join that found nothing filled all inputs of the training with zero: there was nothing to learn from",
           "retention", lambda w: w.with_train("2.0.8", _without_features, everywhere=False)),
     Entry("bad-nan", "2.0.9", "not a number for some rows",
-          "a standard deviation inside the graph divides by n - 1: 0/0 for a terminal with one transaction in its week",
+          "a standard deviation inside the graph divides by n - 1: 0/0 for a terminal with one transaction in its "
+          "week. The scorer answers with its fallback decision, which counts as an error",
           "errorRatio", _spoiled("2.0.9", spoil.nan_at_one("TERMINAL_ID_NB_TX_7DAY_WINDOW"))),
     Entry("bad-slow", "2.2.1", "far too slow",
           f"a network of {SLOW_LAYERS} layers of {SLOW_UNITS:,} units was left in the graph beside the forest: scores "

@@ -40,3 +40,11 @@ def test_the_scorer_makes_the_same_mistake_as_onnx_runtime(name):
     with Scorer(MODELS / f"{name}.onnx") as scorer:
         ours = scorer.probabilities([body(number, row) for number, row in enumerate(rows)])
     np.testing.assert_allclose(ours, PythonScorer(MODELS / f"{name}.onnx").probability(rows), atol=1e-6)
+
+
+def test_a_row_without_a_score_is_answered_by_the_fallback():
+    rows = read_sample(MODELS)[0]
+    missing = np.flatnonzero(np.isnan(PythonScorer(MODELS / "bad-nan.onnx").probability(rows)))
+    with Scorer(MODELS / "bad-nan.onnx") as scorer:
+        answer = scorer.answer(body(1, rows[missing[0]]))
+    assert answer["model_error"] and answer["source"] == "fallback" and answer["fraud_probability"] is None
