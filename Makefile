@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help demo demo-down test e2e lint crds proto images bench fuzz clean
+.PHONY: help demo demo-down test e2e lint crds proto images bench fuzz science models clean
 
 help: ## this text
 	@printf 'fraudops: a Kubernetes operator for fraud models. New here? `make demo`, then README.md.\n\n'
@@ -39,6 +39,12 @@ bench: ## the scorer against its peers and its limits, as tables (BENCH=quick: t
 
 fuzz: ## coverage-guided fuzzing of the scorer, FUZZ_SECONDS=600 for each target
 	tests/fuzz.sh
+
+science: ## the handbook's published figures beside ours, six data sets (at most 15 minutes); writes docs/science.md
+	tests/training.sh science
+
+models: ## good and bad candidates for a rollout, each with its mistake measured; writes examples/models
+	tests/training.sh models
 
 clean: ## stop our clusters and remove everything that was built
 	tests/stage.sh all down

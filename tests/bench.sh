@@ -28,7 +28,7 @@ if [ ! -e "$models/done" ]; then
   target/release/fraudops-simulator generate --features --out "$models/transactions.parquet"
   for options in "xgboost --depth 6" "lightgbm --trees 500 --leaves 63" "mlp --hidden 64,64"; do
     # shellcheck disable=SC2086 # words are wanted
-    "$train" train --data "$models/transactions.parquet" --name "${options%% *}" --version bench --out "$models" --algorithm $options
+    "$train" train --data "$models/transactions.parquet" --name "${options%% *}" --version bench --out "$models" --model $options
   done
   target/release/fraudops-simulator generate --customers 1000 --terminals 2000 --days 60 --features --out "$models/transactions.csv"
   rm "$models/transactions.parquet"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Six kinds of model, trained by examples/training and served by the real scorer: 10,000 answers of each are compared with
-# ONNX Runtime in Python and with the original library (tests/conformance/parity).
+# ONNX Runtime in Python and with the original library (tests/conformance/parity). The models of examples/models are checked, too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$HOME/.cargo/bin:$PATH"

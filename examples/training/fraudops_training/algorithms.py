@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .errors import TrainingError
 
@@ -14,9 +14,12 @@ class Algorithm:
     """A kind of model: its name, and the options that it has, with their defaults."""
 
     name: str
+    short: str
     defaults: dict[str, Setting]
     shape: tuple[str, ...] = ()
     """The options that make its size; they are part of the description."""
+    grid: dict[str, tuple[Setting, ...]] = field(default_factory=dict)
+    """Values that `tune` tries, all combinations of them; small, because each is fitted once for each fold."""
 
     def settle(self, given: dict[str, Setting | None]) -> dict[str, Setting]:
         """The options with their defaults; one that this kind does not have is refused."""
@@ -44,11 +47,42 @@ DEFAULT = "xgboost"
 ALGORITHMS: dict[str, Algorithm] = {
     algorithm.name: algorithm
     for algorithm in (
-        Algorithm("xgboost", {"trees": 100, "depth": 3, "learning_rate": 0.1}, ("trees", "depth")),
-        Algorithm("lightgbm", {"trees": 100, "leaves": 7, "learning_rate": 0.05}, ("trees", "leaves")),
-        Algorithm("random-forest", {"trees": 10, "depth": 10}, ("trees", "depth")),
-        Algorithm("logistic-regression", {}),
-        Algorithm("mlp", {"hidden": (64,)}, ("hidden",)),
-        Algorithm("decision-tree", {"depth": 5}, ("depth",)),
+        Algorithm(
+            "xgboost",
+            "xgb",
+            {"trees": 100, "depth": 3, "learning_rate": 0.1, "positive_weight": 1.0},
+            ("trees", "depth"),
+            {"trees": (50, 100), "depth": (3, 5)},
+        ),
+        Algorithm(
+            "lightgbm",
+            "lgbm",
+            {"trees": 100, "leaves": 7, "learning_rate": 0.05},
+            ("trees", "leaves"),
+            {"trees": (50, 100), "leaves": (7, 15)},
+        ),
+        Algorithm("random-forest", "rf", {"trees": 10, "depth": 10}, ("trees", "depth"), {"depth": (5, 10, 20)}),
+        Algorithm(
+            "logistic-regression",
+            "lr",
+            {"inverse_regularization": 1.0},
+            (),
+            {"inverse_regularization": (0.1, 1.0, 10.0)},
+        ),
+        Algorithm("mlp", "mlp", {"hidden": (64,)}, ("hidden",), {"hidden": ((32,), (64,))}),
+        Algorithm("decision-tree", "dt", {"depth": 5}, ("depth",), {"depth": (2, 3, 5, 7)}),
     )
 }
+
+SHORT = {algorithm.short: name for name, algorithm in ALGORITHMS.items()}
+
+OPTIONS = tuple(dict.fromkeys(option for algorithm in ALGORITHMS.values() for option in algorithm.defaults))
+"""Every option of any kind."""
+
+
+def named(text: str) -> Algorithm:
+    """A kind of model by its name or its short name."""
+    name = SHORT.get(text, text)
+    if name not in ALGORITHMS:
+        raise TrainingError(f"{text!r} is no kind of model: {', '.join((*SHORT, *ALGORITHMS))}")
+    return ALGORITHMS[name]

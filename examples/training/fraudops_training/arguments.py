@@ -7,10 +7,24 @@ import datetime as dt
 import re
 from pathlib import Path
 
-from .algorithms import ALGORITHMS, DEFAULT
+from .algorithms import ALGORITHMS, DEFAULT, SHORT, flag
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 VERSION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+
+
+def add_command(
+    actions: argparse._SubParsersAction, name: str, run: object, brief: str, text: str
+) -> argparse.ArgumentParser:
+    """A command of the program, with what it runs."""
+    made = actions.add_parser(
+        name,
+        help=brief,
+        description=f"{brief[0].upper()}{brief[1:]}.\n\n{text}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.set_defaults(run=run)
+    return made
 
 
 def add_split(command: argparse.ArgumentParser) -> None:
@@ -18,30 +32,61 @@ def add_split(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("data")
     group.add_argument("--data", type=Path, required=True, help="transactions with features, .parquet or .csv")
     group.add_argument(
+        "--train-from",
         "--train-start",
+        dest="train_start",
         type=date,
         default=dt.date(2018, 7, 25),
         metavar="YYYY-MM-DD",
         help="first day of training [%(default)s]; a week of training, a week until labels are known, a week of test",
     )
-    for name, days in (("train", 7), ("delay", 7), ("test", 7)):
-        group.add_argument(f"--{name}-days", type=positive, default=days, metavar="N", help="[%(default)s]")
+    for flags, text in (
+        (("--days", "--train-days"), "days of training"),
+        (("--delay", "--delay-days"), "days until a label is known"),
+        (("--test-days",), "days of the test"),
+    ):
+        group.add_argument(*flags, dest=f"{flags[-1][2:]}".replace("-", "_"), type=positive, default=7, metavar="N",
+                           help=f"{text} [%(default)s]")  # fmt: skip
 
 
 def add_algorithm(command: argparse.ArgumentParser) -> None:
     """What is fitted. An option that the chosen kind does not have is refused later, by name."""
     group = command.add_argument_group("model", "Defaults depend on the algorithm; --leaves is LightGBM's depth.")
-    group.add_argument("--algorithm", choices=ALGORITHMS, default=DEFAULT, help="[%(default)s]")
+    group.add_argument(
+        "--model",
+        "--algorithm",
+        dest="algorithm",
+        choices=(*SHORT, *ALGORITHMS),
+        default=DEFAULT,
+        metavar="KIND",
+        help=f"{', '.join(SHORT)}, or a long name: {', '.join(ALGORITHMS)} [%(default)s]",
+    )
     for name, text in (
         ("trees", "number of trees"),
         ("depth", "depth of each tree"),
         ("leaves", "leaves of each tree"),
     ):
         group.add_argument(f"--{name}", type=positive, metavar="N", help=f"{text} {_defaults(name)}")
+    for name, text in (
+        ("positive_weight", "weight of a fraud in training"),
+        ("inverse_regularization", "C of scikit-learn"),
+    ):
+        group.add_argument(flag(name), type=above_zero, metavar="X", help=f"{text} {_defaults(name)}")
     group.add_argument("--learning-rate", type=rate, metavar="X", help=f"shrinkage {_defaults('learning_rate')}")
     group.add_argument(
         "--hidden", type=layers, metavar="N[,N…]", help=f"units of each hidden layer {_defaults('hidden')}"
     )
+
+
+def add_tuning(command: argparse.ArgumentParser) -> None:
+    """Whether settings are chosen on earlier weeks."""
+    group = command.add_argument_group("validation")
+    group.add_argument(
+        "--tune",
+        action="store_true",
+        help="choose settings from the kind's grid by average precision on the weeks before the training",
+    )
+    group.add_argument("--folds", type=positive, default=4, metavar="N", help="weeks to validate on [%(default)s]")
 
 
 def _defaults(option: str) -> str:
@@ -74,6 +119,9 @@ def add_publication(command: argparse.ArgumentParser) -> None:
         metavar="N",
         help="fewest rows to compare on [%(default)s]",
     )
+    group.add_argument(
+        "--scorer", type=Path, metavar="PROGRAM", help="fraudops-scorer, to ask whether it would serve the file [none]"
+    )
     group.add_argument("--overwrite", action="store_true", help="replace files of the same version")
 
 
@@ -90,6 +138,14 @@ def positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return value
+
+
+def above_zero(text: str) -> float:
+    """A number above 0."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
     return value
 
 

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from . import __version__, commands
-from .arguments import add_algorithm, add_publication, add_split
+from .arguments import add_algorithm, add_command, add_publication, add_split, add_tuning
+from .cli_measuring import add_measuring, add_pipeline, add_research, add_simulate
 from .errors import TrainingError
 
 DESCRIPTION = """\
 Train a fraud model, export it to ONNX, prove that the export scores the same, and push it to a registry.
 
 A first model, from nothing:
-  fraudops-simulator generate --features --out transactions.parquet
+  fraudops-training simulate --out transactions.parquet
   fraudops-training train --data transactions.parquet --name card-fraud --version 2026.11.1 --out models
+  fraudops-training evaluate models/card-fraud-2026.11.1.onnx --data transactions.parquet
   fraudops-training check models/card-fraud-2026.11.1.onnx
   fraudops-training push models/card-fraud-2026.11.1.onnx registry.example/fraud/card:2026.11.1
-The last command prints the uri for spec.model.uri of a FraudModel.
+The last command prints the uri for spec.model.uri of a FraudModel. `pipeline` does all of it from one YAML file.
 """
 
 
@@ -32,11 +35,15 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=__version__)
     actions = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add_simulate(actions)
     _train(actions)
+    add_measuring(actions)
     _export(actions)
     _check(actions)
     _predict(actions)
     _push(actions)
+    add_pipeline(actions)
+    add_research(actions)
     return top
 
 
@@ -55,13 +62,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+    except BrokenPipeError:
+        # Who reads the standard output has enough, as `head` has; Python would complain once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         return 130
     return 0
 
 
 def _train(actions: argparse._SubParsersAction) -> None:
-    command = _command(
+    command = add_command(
         actions,
         "train",
         commands.train,
@@ -72,10 +83,11 @@ def _train(actions: argparse._SubParsersAction) -> None:
     add_split(command)
     add_publication(command)
     add_algorithm(command)
+    add_tuning(command)
 
 
 def _export(actions: argparse._SubParsersAction) -> None:
-    command = _command(
+    command = add_command(
         actions,
         "export",
         commands.export,
@@ -94,7 +106,7 @@ def _export(actions: argparse._SubParsersAction) -> None:
 
 
 def _check(actions: argparse._SubParsersAction) -> None:
-    command = _command(
+    command = add_command(
         actions,
         "check",
         commands.check,
@@ -105,7 +117,7 @@ def _check(actions: argparse._SubParsersAction) -> None:
 
 
 def _predict(actions: argparse._SubParsersAction) -> None:
-    command = _command(
+    command = add_command(
         actions,
         "predict",
         commands.predict,
@@ -119,7 +131,7 @@ def _predict(actions: argparse._SubParsersAction) -> None:
 
 
 def _push(actions: argparse._SubParsersAction) -> None:
-    command = _command(
+    command = add_command(
         actions,
         "push",
         commands.push,
@@ -136,16 +148,3 @@ def _push(actions: argparse._SubParsersAction) -> None:
     command.add_argument("--card", type=Path, help="model card, Markdown [FILE with the extension .md]")
     command.add_argument("--licence", default="Apache-2.0", help="SPDX expression [%(default)s]")
     command.add_argument("--plain-http", action="store_true", help="talk HTTP, for a registry of your own")
-
-
-def _command(
-    actions: argparse._SubParsersAction, name: str, run: object, brief: str, text: str
-) -> argparse.ArgumentParser:
-    command = actions.add_parser(
-        name,
-        help=brief,
-        description=f"{brief[0].upper()}{brief[1:]}.\n\n{text}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.set_defaults(run=run)
-    return command

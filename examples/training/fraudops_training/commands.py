@@ -6,25 +6,36 @@ import argparse
 import datetime as dt
 import json
 import sys
+from dataclasses import replace
 
 from . import __version__
-from .algorithms import ALGORITHMS
+from .algorithms import OPTIONS, named
 from .errors import TrainingError
+from .progress import say
 
 
 def train(arguments: argparse.Namespace) -> None:
     """Fits and publishes."""
-    from . import model
+    from . import model, prequential
     from .publish import refuse_taken_names
     from .split import split
 
-    algorithm = ALGORITHMS[arguments.algorithm]
-    options = ("trees", "depth", "leaves", "learning_rate", "hidden")
-    settings = algorithm.settle({name: getattr(arguments, name) for name in options})
+    algorithm = named(arguments.algorithm)
+    given = {name: getattr(arguments, name) for name in OPTIONS}
+    settings = algorithm.settle(given)
     rows, request = _prepare(arguments, algorithm.name, algorithm.describe(settings))
     refuse_taken_names(request)
+    tuning = None
+    if arguments.tune:
+        # What was given is not searched: the grid is for the rest.
+        grid = {name: values for name, values in algorithm.grid.items() if given[name] is None}
+        protocols = prequential.earlier_folds(request.protocol, arguments.folds)
+        trials = prequential.tune(rows, algorithm, settings, grid, protocols)
+        settings, tuning = trials.best.settings, trials.as_dict()
+        request = replace(request, identity=replace(request.identity, algorithm=algorithm.describe(settings)))
+        say(f"best on {arguments.folds} earlier weeks: {settings}, AP {trials.best.ap:.3f}")
     fitted = model.fit(split(rows, request.protocol).train, algorithm.name, settings)
-    _publish(fitted, rows, request)
+    _publish(fitted, rows, request, tuning)
 
 
 def export(arguments: argparse.Namespace) -> None:
@@ -85,7 +96,7 @@ def _prepare(arguments: argparse.Namespace, kind: str, algorithm: str) -> tuple:
         version=arguments.version,
         created_at=arguments.created_at or dt.datetime.now(dt.UTC),
         algorithm=algorithm,
-        trainer=_trainer(kind),
+        trainer=trainer(kind),
         git=arguments.git_revision,
         licence=arguments.licence,
     )
@@ -97,11 +108,12 @@ def _prepare(arguments: argparse.Namespace, kind: str, algorithm: str) -> tuple:
         data_sha256=sha256_of(arguments.data),
         min_parity_rows=arguments.parity_rows,
         overwrite=arguments.overwrite,
+        scorer=arguments.scorer,
     )
     return rows, request
 
 
-def _trainer(kind: str) -> str:
+def trainer(kind: str) -> str:
     """This program, with the versions of the libraries that decide what the file holds."""
     from importlib.metadata import version
 
@@ -113,14 +125,19 @@ def _trainer(kind: str) -> str:
     return f"fraudops-training {__version__} ({words})"
 
 
-def _publish(model: object, rows: object, request: object) -> None:
+def _publish(model: object, rows: object, request: object, tuning: dict | None = None) -> None:
     from .publish import publish
 
-    done = publish(model, rows, request)
-    result = done.evaluation
-    print(
-        f"{done.onnx}\n  {done.size:,} bytes, sha256 {done.sha256}\n"
-        f"  AUC {result.auc:.3f}, AP {result.ap:.3f}, "
-        f"card precision@100 {result.card_precision:.3f} of {result.ceiling:.3f}\n"
-        f"  parity: {done.parity.max_difference:.1e} on {done.parity.rows:,} rows, no decision flips"
+    done = publish(model, rows, request, tuning)
+    print(summary(done, request.out / f"{request.stem}.onnx"))
+
+
+def summary(made: object, file: object) -> str:
+    """The numbers that people ask for first."""
+    result = made.measures
+    return (
+        f"{file}\n  {len(made.onnx):,} bytes, sha256 {made.sha256}\n"
+        f"  AUC {result['auc']:.3f}, AP {result['ap']:.3f}, "
+        f"card precision@100 {result['cp100']:.3f} of {result['cp100Ceiling']:.3f}\n"
+        f"  parity: {made.parity.max_difference:.1e} on {made.parity.rows:,} rows, no decision flips"
     )

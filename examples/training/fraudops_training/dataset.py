@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,15 @@ class Transactions:
         """The rows of a mask or of an index."""
         scenario = None if self.scenario is None else self.scenario[rows]
         return Transactions(self.features[rows], self.label[rows], self.customer[rows], self.day[rows], scenario)
+
+
+def together(parts: Sequence[Transactions]) -> Transactions:
+    """The rows of all parts, one after the other."""
+    scenarios = [part.scenario for part in parts]
+    return Transactions(
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in ("features", "label", "customer", "day")),
+        None if any(scenario is None for scenario in scenarios) else np.concatenate(scenarios),
+    )
 
 
 def read_transactions(path: Path) -> Transactions:

@@ -27,6 +27,12 @@ REQUIRED = (
 
 def describe(path: Path) -> str:
     """A few lines for people; an error when a scorer would refuse the file."""
+    scorer, values = read(path)
+    return _lines(path, values, replay_golden(scorer, str(path)))
+
+
+def read(path: Path) -> tuple[Scorer, dict]:
+    """The model and its metadata; an error when either is not what a scorer expects."""
     scorer = Scorer(path)
     missing = [key(name) for name in REQUIRED if key(name) not in scorer.metadata]
     if missing:
@@ -38,10 +44,11 @@ def describe(path: Path) -> str:
         _check_features(path, [feature["name"] for feature in values["features"]])
         if tuple(values["scoreHist"]["edges"]) != HISTOGRAM_EDGES:
             raise TrainingError(f"{path}: the score histogram has other edges than {HISTOGRAM_EDGES}")
-        difference = replay_golden(scorer, str(path))
-        return _lines(path, values, difference)
-    except (KeyError, TypeError) as error:
+        for name in ("review", "block"):
+            float(values["thresholds"][name])
+    except (KeyError, TypeError, ValueError) as error:
         raise TrainingError(f"{path}: metadata lacks {error}") from error
+    return scorer, values
 
 
 def _lines(path: Path, values: dict, difference: float) -> str:

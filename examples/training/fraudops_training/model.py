@@ -36,7 +36,7 @@ def fit(rows: Transactions, algorithm: str, settings: dict[str, Setting]) -> Cla
     return _FITTERS[algorithm](**settings).fit(rows.features, rows.label)
 
 
-def _xgboost(trees: int, depth: int, learning_rate: float) -> XGBClassifier:
+def _xgboost(trees: int, depth: int, learning_rate: float, positive_weight: float) -> XGBClassifier:
     """XGBoost with exact splits and a fixed base score.
 
     The defaults of XGBoost since 2 (histogram splits, estimated base score) cost 0.075 average precision
@@ -48,6 +48,7 @@ def _xgboost(trees: int, depth: int, learning_rate: float) -> XGBClassifier:
         learning_rate=learning_rate,
         tree_method="exact",
         base_score=0.5,
+        scale_pos_weight=positive_weight,
         random_state=0,
         n_jobs=1,
     )
@@ -72,8 +73,8 @@ def _random_forest(trees: int, depth: int) -> RandomForestClassifier:
     return RandomForestClassifier(n_estimators=trees, max_depth=depth, random_state=0, n_jobs=1)
 
 
-def _logistic_regression() -> Pipeline:
-    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000))
+def _logistic_regression(inverse_regularization: float) -> Pipeline:
+    return make_pipeline(StandardScaler(), LogisticRegression(C=inverse_regularization, max_iter=1_000))
 
 
 def _mlp(hidden: tuple[int, ...]) -> Pipeline:
@@ -93,6 +94,9 @@ _FITTERS = {
     "mlp": _mlp,
     "decision-tree": _decision_tree,
 }
+
+_UNREADABLE = (OSError, EOFError, ImportError, pickle.UnpicklingError, ValueError, KeyError, IndexError, AttributeError)
+"""What reading a damaged or foreign .joblib raises."""
 
 _SCALED = {"LogisticRegression": "logistic-regression", "MLPClassifier": "mlp"}
 _BARE = {
@@ -160,7 +164,7 @@ def _load_xgboost(path: Path) -> XGBClassifier:
 def _load_joblib(path: Path) -> Classifier:
     try:
         model = joblib.load(path)
-    except (OSError, EOFError, pickle.UnpicklingError, ValueError, KeyError, IndexError, AttributeError) as error:
+    except _UNREADABLE as error:
         raise TrainingError(f"{path}: not a model saved by joblib: {error}") from error
     try:
         kind_of(model)

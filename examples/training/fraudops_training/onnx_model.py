@@ -37,6 +37,10 @@ def convert(model: Classifier) -> onnx.ModelProto:
         options={id(model): {"zipmap": False}},
     )
     proto.ir_version = IR_VERSION
+    # The converter of LightGBM takes them from a set: their order would change from run to run, and the file with it.
+    versions = sorted(proto.opset_import, key=lambda entry: entry.domain, reverse=True)
+    del proto.opset_import[:]
+    proto.opset_import.extend(versions)
     # LightGBM's converter says that there is one label, however many rows: ONNX Runtime would warn at each batch.
     for output in proto.graph.output:
         if output.type.tensor_type.shape.dim[0].dim_value:

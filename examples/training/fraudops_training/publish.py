@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,12 @@ import numpy as np
 from . import card, golden, metadata, parity
 from .dataset import Transactions
 from .errors import TrainingError
+from .files import write_all, write_through
+from .measures import measure
 from .metadata import Identity
-from .metrics import Evaluation, evaluate, recall_by_scenario
 from .model import Classifier, native, probability
 from .onnx_model import Scorer, convert
+from .programs import scorer_check
 from .split import Protocol, Split, split
 
 
@@ -32,6 +33,8 @@ class Request:
     data_sha256: str
     min_parity_rows: int = parity.MIN_ROWS
     overwrite: bool = False
+    scorer: Path | None = None
+    """The scorer's program, which is asked whether it would serve the file; nobody is asked without one."""
 
     @property
     def stem(self) -> str:
@@ -40,56 +43,74 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Published:
-    """What was written, with the numbers that people ask for first."""
+class Assembled:
+    """A model in all its forms, proven and not yet written anywhere."""
 
-    onnx: Path
-    size: int
-    sha256: str
-    evaluation: Evaluation
+    stem: str
+    onnx: bytes
+    native: tuple[str, bytes]
+    values: dict
+    measures: dict
     parity: parity.Parity
+    test: Transactions
+    test_score: np.ndarray
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the ONNX file: the model's identity."""
+        return hashlib.sha256(self.onnx).hexdigest()
+
+    def card(self, pictures: tuple[str, ...] = ()) -> bytes:
+        """The model card."""
+        return card.render(self.values, self.measures, self.parity, pictures).encode()
+
+    def report(self, tuning: dict | None = None) -> bytes:
+        """Everything that was measured, as JSON."""
+        report = {
+            **{name: value for name, value in self.values.items() if name != "golden"},
+            "measures": self.measures,
+            "parity": self.parity.as_dict(),
+            **({"validation": tuning} if tuning else {}),
+        }
+        return (json.dumps(report, indent=2) + "\n").encode()
 
 
-def publish(model: Classifier, rows: Transactions, request: Request) -> Published:
+def publish(model: Classifier, rows: Transactions, request: Request, tuning: dict | None = None) -> Assembled:
     """Writes the model, its native form, the card and the report, or nothing.
 
     The ONNX file is renamed last: where it exists, the other three are whole.
     """
     refuse_taken_names(request)
-    parts = split(rows, request.protocol)
-    test_score = probability(model, parts.test.features)
-    evaluation = evaluate(parts.test, test_score)
-    proto = convert(model)
-    check = parity.compare(
-        test_score, Scorer(proto.SerializeToString()).probability(parts.test.features), request.thresholds
-    )
-    parity.require(check, request.min_parity_rows)
-
-    periods = request.protocol.periods()
-    delay_score = probability(model, parts.delay.features)
-    values = _values(parts, request, evaluation, test_score, delay_score)
-    metadata.attach(proto, values, request.identity.version, card.summary(request.identity, evaluation, periods))
-    recall = {name: recall_by_scenario(parts.test, test_score, limit) for name, limit in request.thresholds.items()}
-    data = proto.SerializeToString()
-    replay_golden(Scorer(data), request.stem)
-    report = {
-        **{name: value for name, value in values.items() if name != "golden"},
-        "parity": check.as_dict(),
-        "recall": recall,
-    }
-    native_suffix, native_form = native(model)
-    _write_all(
-        request,
+    made = assemble(model, split(rows, request.protocol), request)
+    suffix, native_form = made.native
+    write_all(
+        request.out,
         {
-            native_suffix: native_form,
-            ".md": card.render(request.identity, evaluation, periods, values, check, recall).encode(),
-            ".report.json": (json.dumps(report, indent=2) + "\n").encode(),
-            ".onnx": data,
+            f"{made.stem}{suffix}": native_form,
+            f"{made.stem}.md": made.card(),
+            f"{made.stem}.report.json": made.report(tuning),
+            f"{made.stem}.onnx": made.onnx,
         },
     )
-    return Published(
-        request.out / f"{request.stem}.onnx", len(data), hashlib.sha256(data).hexdigest(), evaluation, check
-    )
+    return made
+
+
+def assemble(model: Classifier, parts: Split, request: Request) -> Assembled:
+    """Exports and measures; an error when the export does not score like the model."""
+    test_score = probability(model, parts.test.features)
+    proto = convert(model)
+    exported = Scorer(proto.SerializeToString()).probability(parts.test.features)
+    check = parity.compare(test_score, exported, request.thresholds)
+    parity.require(check, request.min_parity_rows)
+
+    measures = measure(parts.test, test_score, request.thresholds)
+    values = describe(parts, request, measures, test_score, probability(model, parts.delay.features))
+    metadata.attach(proto, values, request.identity.version, card.summary(values))
+    data = proto.SerializeToString()
+    replay_golden(Scorer(data), request.stem)
+    if request.scorer:
+        _ask_scorer(data, request)
+    return Assembled(request.stem, data, native(model), values, measures, check, parts.test, test_score)
 
 
 def refuse_taken_names(request: Request) -> None:
@@ -108,9 +129,10 @@ def replay_golden(scorer: Scorer, name: str) -> float:
     return difference
 
 
-def _values(
-    parts: Split, request: Request, evaluation: Evaluation, test_score: np.ndarray, delay_score: np.ndarray
-) -> dict:
+def describe(
+    parts: Split, request: Request, measures: dict, test_score: np.ndarray, delay_score: np.ndarray
+) -> dict[str, object]:
+    """The values of the metadata keys."""
     train, delay, test = request.protocol.periods()
     chosen = golden.choose(test_score)
     return {
@@ -120,15 +142,10 @@ def _values(
         "scoreHist": metadata.histogram(delay_score, str(delay)),
         "metrics": {
             "split": f"train {train}, delay {delay}, test {test}",
-            "auc": round(evaluation.auc, 4),
-            "ap": round(evaluation.ap, 4),
-            "cp100": round(evaluation.card_precision, 4),
-            "cp100Ceiling": round(evaluation.ceiling, 4),
-            "fraudRate": round(float(parts.test.label.mean()), 6),
-            "n": len(parts.test),
-            "alertRate": {
-                name: round(float((test_score >= limit).mean()), 6) for name, limit in request.thresholds.items()
-            },
+            **{name: round(measures[name], 4) for name in ("auc", "ap", "cp100", "cp100Ceiling")},
+            "fraudRate": round(measures["frauds"] / measures["rows"], 6),
+            "n": measures["rows"],
+            "alertRate": {name: round(made["alertRate"], 6) for name, made in measures["decisions"].items()},
         },
         "trainingData": {
             "sha256": request.data_sha256,
@@ -142,16 +159,11 @@ def _values(
     }
 
 
-def _write_all(request: Request, files: dict[str, bytes]) -> None:
+def _ask_scorer(data: bytes, request: Request) -> None:
     try:
-        request.out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".partial-", dir=request.out) as staging:
-            for suffix, data in files.items():
-                with (Path(staging) / suffix).open("wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-            for suffix in files:
-                (Path(staging) / suffix).replace(request.out / f"{request.stem}{suffix}")
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / f"{request.stem}.onnx"
+            write_through(file, data)
+            scorer_check(file, request.scorer)
     except OSError as error:
-        raise TrainingError(f"--out {request.out}: {error.strerror}") from error
+        raise TrainingError(f"the file for the scorer's check: {error.strerror}") from error

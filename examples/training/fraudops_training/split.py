@@ -68,11 +68,11 @@ def split(rows: Transactions, protocol: Protocol) -> Split:
         rows.at(delay.mask(rows.day)),
         rows.at(test.mask(rows.day) & ~_known_compromised(rows, protocol)),
     )
-    for name, part in (("train", parts.train), ("test", parts.test)):
+    for name, part, period in (("train", parts.train, train), ("test", parts.test, test)):
         for value, kind in ((1, "fraud"), (0, "genuine")):
             if not (part.label == value).any():
                 raise TrainingError(
-                    f"the {name} period has no {kind} rows ({LABEL}={value}): "
+                    f"the {name} period has no {kind} rows ({LABEL}={value}) in {period}: "
                     "use more customers, or another --train-start"
                 )
     if not len(parts.delay):

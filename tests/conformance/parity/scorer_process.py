@@ -54,12 +54,21 @@ class Scorer:
         self._process.terminate()
         assert self._process.wait(timeout=PATIENCE) == 0, "".join(self._log)
 
+    def answer(self, body: bytes) -> dict:
+        """The whole answer to one body."""
+        with self._connect() as connection:
+            connection.sendall(_request(body))
+            return _answer(connection.makefile("rb"))
+
     def probabilities(self, bodies: Sequence[bytes]) -> list[float]:
         """`fraud_probability` of each body of POST /predict."""
-        host, port = self._address.rsplit(":", 1)
-        with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
+        with self._connect() as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return list(_ask(connection, bodies))
+
+    def _connect(self) -> socket.socket:
+        host, port = self._address.rsplit(":", 1)
+        return socket.create_connection((host, int(port)), timeout=PATIENCE)
 
 
 def _ask(connection: socket.socket, bodies: Sequence[bytes]) -> Iterator[float]:
