@@ -133,7 +133,9 @@ impl Shard {
         };
         if entry.get().ticket == ticket && matches!(entry.get().state, State::Pending(_)) {
             self.bytes -= entry.remove().cost();
-            self.order.pop_back_if(|turn| turn.ticket == ticket);
+            if self.order.back().is_some_and(|turn| turn.ticket == ticket) {
+                self.order.pop_back();
+            }
         }
     }
 
