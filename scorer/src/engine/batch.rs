@@ -3,7 +3,7 @@
 //! Requests push their rows and wait. A task of its own drains the queue: it yields once, so that every connection that is
 //! ready gets parsed first, then scores what is there in one call. No timer and no other thread is involved, and because
 //! no request drains for the others, a client that goes away at any point cannot leave the queue without a drainer.
-//! Everything here must stay on one current-thread runtime, in a local runtime or a `LocalSet`.
+//! Everything here must stay on one current-thread runtime, inside a `LocalSet`.
 //!
 //! - `score_row` scores one payment, `score_rows` a batch of them: the rows of a large one take turns with other requests.
 //! - `score_extra` scores rows that are no payments, such as those that an explanation needs: they ride in the same
@@ -149,12 +149,12 @@ struct Queue {
 }
 
 impl Batcher {
-    /// Starts the draining task with the usual settings. Must be called in a local runtime or a `LocalSet`.
+    /// Starts the draining task with the usual settings. Must be called inside a `LocalSet`.
     pub fn start(engine: Box<dyn Engine>, shard: Arc<Shard>) -> Self {
         Self::start_with(engine, shard, Settings::default())
     }
 
-    /// Starts the draining task. Must be called in a local runtime or a `LocalSet`.
+    /// Starts the draining task. Must be called inside a `LocalSet`.
     pub fn start_with(engine: Box<dyn Engine>, shard: Arc<Shard>, settings: Settings) -> Self {
         let queue = Rc::new(Queue {
             width: engine.width(),

@@ -7,9 +7,8 @@ use http::{HeaderValue, Request, Response};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use tokio::{
-    runtime::{Builder, LocalOptions},
     sync::{mpsc, oneshot, watch},
-    task::spawn_local,
+    task::{LocalSet, spawn_local},
 };
 use tower::ServiceExt;
 
@@ -190,10 +189,9 @@ pub struct Wiring {
 
 /// Runs a worker on the calling thread until the gate is closed and its connections are done.
 pub fn run(worker: impl FnOnce() -> Worker, wiring: Wiring) -> io::Result<()> {
-    // Not a `LocalSet`: there every event of a socket takes a lock, and a second queue.
-    let runtime = Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build_local(LocalOptions::default())?;
+        .build()?;
     let worker = Rc::new(worker());
     let site = Site {
         limits: worker.limits,
@@ -216,7 +214,7 @@ pub fn run(worker: impl FnOnce() -> Worker, wiring: Wiring) -> io::Result<()> {
         worker.pipeline.take();
         ended
     };
-    runtime.block_on(serve)
+    runtime.block_on(LocalSet::new().run_until(serve))
 }
 
 /// Requests under way keep the pipeline that they began with; it goes with the last of them.

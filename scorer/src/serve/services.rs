@@ -48,7 +48,7 @@ pub struct Services {
 type Installing = (Install, oneshot::Receiver<()>);
 
 impl Services {
-    /// Makes what the pipelines share, and lets it be counted. In a local runtime or a `LocalSet`.
+    /// Makes what the pipelines share, and lets it be counted. Inside a `LocalSet`.
     ///
     /// # Errors
     /// When no thread is to be had.

@@ -127,7 +127,7 @@ impl Bridge {
 }
 
 impl Jobs {
-    /// Scores jobs on the calling thread, in a local runtime or a `LocalSet`, until the bridge is gone. `current` gives the model in service
+    /// Scores jobs on the calling thread, inside a `LocalSet`, until the bridge is gone. `current` gives the model in service
     /// at the moment of a job; without one the job is refused.
     pub async fn run<S: Scoring + 'static>(mut self, current: impl Fn() -> Option<Rc<S>>) {
         while let Some(job) = self.0.recv().await {
