@@ -64,7 +64,7 @@ pub enum Sink {
     /// Lines of JSON on the standard output.
     Stdout,
     /// A scorer.
-    Scorer(Scorer),
+    Scorer(Box<Scorer>),
 }
 
 /// A scorer, and how it is treated.

@@ -163,7 +163,7 @@ impl Stream {
             return Err(refusal("truth", "true", "no scorer is told the truth: use --to -").into());
         }
         let protocol = self.protocol()?;
-        Ok(Sink::Scorer(Scorer {
+        let scorer = Scorer {
             endpoint: self.endpoint()?,
             labels: !self.no_feedback && protocol == Protocol::Predict,
             protocol,
@@ -171,7 +171,8 @@ impl Stream {
             timeout: self.timeout,
             retries: self.retries,
             give_up: self.give_up_after,
-        }))
+        };
+        Ok(Sink::Scorer(Box::new(scorer)))
     }
 
     fn endpoint(&self) -> Result<Endpoint, EndpointError> {

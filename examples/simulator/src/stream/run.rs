@@ -65,7 +65,7 @@ async fn run_here(stream: Stream) -> Result<Summary, StreamError> {
             let writing = lines::write(&turnstile, &stream.payload, &stats);
             watch.over(writing, &mut report).await.0
         }
-        Sink::Scorer(scorer) => ask(scorer, turnstile, stream.payload, watch, &mut report).await,
+        Sink::Scorer(scorer) => ask(*scorer, turnstile, stream.payload, watch, &mut report).await,
     };
     let summary = Summary::of(&lock(&stats), Instant::now());
     report.finish(&summary);
@@ -153,7 +153,7 @@ impl Watch {
             let stats = lock(&self.stats);
             report.progress(&stats, now);
             if gave_up.is_none()
-                && let Some(failure) = self.give_up.and_then(|after| stats.given_up(after, now))
+                && let Some(failure) = self.give_up.and_then(|after| stats.given_up(after))
             {
                 gave_up = Some(failure.clone());
                 self.stop.cancel();

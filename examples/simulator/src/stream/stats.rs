@@ -72,8 +72,8 @@ pub struct Stats {
     pub flagged: [Flagged; 2],
     /// What became of them.
     pub feedback: Feedback,
-    /// The newest failure, and since when there was nothing else.
-    pub failing: Option<(Instant, Failure)>,
+    /// Since when there was nothing but failures, and when the newest was.
+    pub failing: Option<(Instant, Instant)>,
     /// The newest failure ever.
     pub last_failure: Option<Failure>,
 }
@@ -126,8 +126,8 @@ impl Stats {
     /// It got none.
     pub fn failed(&mut self, failure: Failure, now: Instant) {
         *self.failures.entry(failure.kind()).or_default() += 1;
-        let since = self.failing.as_ref().map_or(now, |(since, _)| *since);
-        self.failing = Some((since, failure.clone()));
+        let since = self.failing.map_or(now, |(since, _)| since);
+        self.failing = Some((since, now));
         self.last_failure = Some(failure);
     }
 
@@ -164,11 +164,13 @@ impl Stats {
         self.decisions.iter().sum()
     }
 
-    /// The last failure, when for this long there was nothing else.
+    /// The last failure, when for this long there was nothing else. One failure alone is never long enough: where
+    /// transactions are rare, it may be all that happens for a while.
     #[must_use]
-    pub fn given_up(&self, after: Duration, now: Instant) -> Option<&Failure> {
-        let (since, failure) = self.failing.as_ref()?;
-        (now.saturating_duration_since(*since) >= after).then_some(failure)
+    pub fn given_up(&self, after: Duration) -> Option<&Failure> {
+        let (since, newest) = self.failing?;
+        let is_long = newest.saturating_duration_since(since) >= after;
+        self.last_failure.as_ref().filter(|_| is_long)
     }
 }
 
@@ -198,17 +200,17 @@ mod tests {
         let start = Instant::now();
         let second = Duration::from_secs(1);
         let mut stats = Stats::new(start);
-        assert_eq!(stats.given_up(second, start + 60 * second), None);
+        assert_eq!(stats.given_up(second), None);
         stats.failed(Failure::Status(503), start);
+        assert_eq!(stats.given_up(second), None);
         stats.failed(Failure::Timeout, start + second);
-        assert_eq!(stats.given_up(2 * second, start + second), None);
-        assert_eq!(
-            stats.given_up(2 * second, start + 2 * second),
-            Some(&Failure::Timeout)
-        );
+        assert_eq!(stats.given_up(2 * second), None);
+        assert_eq!(stats.given_up(second), Some(&Failure::Timeout));
         stats.answered(&answer(Decision::Block), start, start + second);
-        assert_eq!(stats.given_up(2 * second, start + 60 * second), None);
-        assert_eq!(stats.failures["http_503"], 1);
+        assert_eq!(stats.given_up(second), None);
+        stats.failed(Failure::Timeout, start + 60 * second);
+        assert_eq!(stats.given_up(second), None);
+        assert_eq!((stats.failures["http_503"], stats.failures["timeout"]), (1, 2));
     }
 
     #[test]
