@@ -6,7 +6,7 @@
 mod days;
 mod file;
 
-use std::str::FromStr;
+use std::{ops::RangeInclusive, str::FromStr};
 
 use thiserror::Error;
 
@@ -224,20 +224,14 @@ impl FromStr for Drift {
     type Err = NotAChange;
 
     fn from_str(text: &str) -> Result<Self, NotAChange> {
-        let (name, value, days) = parts(text).ok_or(NotAChange::Form(DRIFT))?;
-        let (what, allowed, range) = match name {
-            "amount_scale" => (Habit::AmountScale, 0.001..=1_000.0, "a factor from 0.001 to 1000"),
-            "rate_scale" => (Habit::RateScale, 0.0..=100.0, "a factor from 0 to 100"),
-            "hour_shift" => (Habit::HourShift, -12.0..=12.0, "hours from -12 to 12"),
-            _ => return Err(unknown(name, "amount_scale, rate_scale or hour_shift")),
-        };
-        let name = "the value";
-        let value = value.parse().ok().filter(|value| allowed.contains(value));
-        Ok(Self {
-            what,
-            value: value.ok_or(NotAChange::Value { name, range })?,
-            days: days.parse()?,
-        })
+        let known = "amount_scale, rate_scale or hour_shift";
+        let (what, value, days) = change(text, DRIFT, known, |name| match name {
+            "amount_scale" => Some((Habit::AmountScale, 0.001..=1_000.0, "a factor from 0.001 to 1000")),
+            "rate_scale" => Some((Habit::RateScale, 0.0..=100.0, "a factor from 0 to 100")),
+            "hour_shift" => Some((Habit::HourShift, -12.0..=12.0, "hours from -12 to 12")),
+            _ => None,
+        })?;
+        Ok(Self { what, value, days })
     }
 }
 
@@ -245,20 +239,14 @@ impl FromStr for Attack {
     type Err = NotAChange;
 
     fn from_str(text: &str) -> Result<Self, NotAChange> {
-        let (name, value, days) = parts(text).ok_or(NotAChange::Form(ATTACK))?;
-        let (what, allowed, range) = match name {
-            "s2_rate" => (Crime::TerminalRate, 0.0..=1_000.0, "a factor from 0 to 1000"),
-            "s3_rate" => (Crime::CardRate, 0.0..=1_000.0, "a factor from 0 to 1000"),
-            "card_testing" => (Crime::CardTesting, 1.0..=1e6, "cards a day, from 1 to 1000000"),
-            _ => return Err(unknown(name, "s2_rate, s3_rate or card_testing")),
-        };
-        let name = "the value";
-        let value = value.parse().ok().filter(|value| allowed.contains(value));
-        Ok(Self {
-            what,
-            value: value.ok_or(NotAChange::Value { name, range })?,
-            days: days.parse()?,
-        })
+        let known = "s2_rate, s3_rate or card_testing";
+        let (what, value, days) = change(text, ATTACK, known, |name| match name {
+            "s2_rate" => Some((Crime::TerminalRate, 0.0..=1_000.0, "a factor from 0 to 1000")),
+            "s3_rate" => Some((Crime::CardRate, 0.0..=1_000.0, "a factor from 0 to 1000")),
+            "card_testing" => Some((Crime::CardTesting, 1.0..=1e6, "cards a day, from 1 to 1000000")),
+            _ => None,
+        })?;
+        Ok(Self { what, value, days })
     }
 }
 
@@ -284,15 +272,28 @@ impl FromStr for Growth {
     }
 }
 
-fn parts(text: &str) -> Option<(&str, &str, &str)> {
-    let (name, rest) = text.split_once('=')?;
-    let (value, days) = rest.split_once('@')?;
-    Some((name, value, days))
-}
+/// What a name stands for, the values that it may have, and these in words.
+type Meaning<T> = (T, RangeInclusive<f64>, &'static str);
 
-fn unknown(name: &str, known: &'static str) -> NotAChange {
-    let name = name.to_owned();
-    NotAChange::Name { name, known }
+fn change<T>(
+    text: &str,
+    form: &'static str,
+    known: &'static str,
+    meaning: impl Fn(&str) -> Option<Meaning<T>>,
+) -> Result<(T, f64, Days), NotAChange> {
+    let (name, rest) = text.split_once('=').ok_or(NotAChange::Form(form))?;
+    let (value, days) = rest.split_once('@').ok_or(NotAChange::Form(form))?;
+    let (what, allowed, range) = meaning(name).ok_or_else(|| NotAChange::Name {
+        name: name.to_owned(),
+        known,
+    })?;
+    let value = value.parse().ok().filter(|value| allowed.contains(value));
+    let name = "the value";
+    Ok((
+        what,
+        value.ok_or(NotAChange::Value { name, range })?,
+        days.parse()?,
+    ))
 }
 
 #[cfg(test)]

@@ -21,12 +21,17 @@ pub enum Report {
         interval: Duration,
         /// When the next one is due.
         next: Instant,
+        /// When the one before was, and how many transactions had been sent by then.
+        before: (Instant, u64),
     },
 }
 
 #[derive(Serialize)]
 struct Line<'a> {
     event: &'static str,
+    /// Transactions a second since the line before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recent_rate: Option<f64>,
     #[serde(flatten)]
     summary: &'a Summary,
 }
@@ -37,7 +42,12 @@ impl Report {
     pub fn new(length: u64, interval: Duration, now: Instant) -> Self {
         if !io::stderr().is_terminal() {
             let next = now + interval;
-            return Self::Lines { interval, next };
+            let before = (now, 0);
+            return Self::Lines {
+                interval,
+                next,
+                before,
+            };
         }
         let style = ProgressStyle::with_template("{bar:24} {percent:>3} % {elapsed} {msg}")
             .expect("the template is valid");
@@ -51,9 +61,15 @@ impl Report {
                 bar.set_position(stats.sent);
                 bar.set_message(message(&Summary::of(stats, now)));
             }
-            Self::Lines { interval, next } if now >= *next => {
+            Self::Lines {
+                interval,
+                next,
+                before: (then, sent),
+            } if now >= *next => {
+                let recent = (stats.sent - *sent) as f64 / now.duration_since(*then).as_secs_f64();
+                line("progress", Some(recent.round()), &Summary::of(stats, now));
                 *next = now + *interval;
-                line("progress", &Summary::of(stats, now));
+                (*then, *sent) = (now, stats.sent);
             }
             Self::Lines { .. } => {}
         }
@@ -67,13 +83,18 @@ impl Report {
                 // Nobody to tell is no reason to fail.
                 let _ = write!(io::stderr(), "{summary}");
             }
-            Self::Lines { .. } => line("summary", summary),
+            Self::Lines { .. } => line("summary", None, summary),
         }
     }
 }
 
-fn line(event: &'static str, summary: &Summary) {
-    let line = serde_json::to_string(&Line { event, summary }).expect("numbers and names are JSON");
+fn line(event: &'static str, recent_rate: Option<f64>, summary: &Summary) {
+    let line = Line {
+        event,
+        recent_rate,
+        summary,
+    };
+    let line = serde_json::to_string(&line).expect("numbers and names are JSON");
     let _ = writeln!(io::stderr(), "{line}");
 }
 

@@ -217,7 +217,7 @@ fn an_interrupt_ends_with_the_summary_and_metrics_are_there_until_then() {
     let output = child.wait_with_output().expect("the simulator ends");
     assert!(output.status.success());
     assert!(summary(&output)["sent"].as_u64() > Some(0));
-    assert!(String::from_utf8_lossy(&output.stderr).contains(r#""event":"progress""#));
+    assert!(String::from_utf8_lossy(&output.stderr).contains(r#""event":"progress","recent_rate":"#));
 }
 
 #[test]
