@@ -221,6 +221,19 @@ fn an_interrupt_ends_with_the_summary_and_metrics_are_there_until_then() {
 }
 
 #[test]
+fn a_server_that_closes_connections_costs_no_transaction() {
+    let server = Server::start(Behaviour {
+        is_closing: true,
+        ..Behaviour::default()
+    });
+    let url = server.url();
+    let summary = succeeded(&stream(&["--to", &url, "--rate", "200", "--limit", "50"]));
+    assert_eq!(summary["failures"], json!({}));
+    assert_eq!(server.seen().predictions.len(), 50);
+    assert!(server.seen().connections >= 50);
+}
+
+#[test]
 fn a_token_is_shown() {
     let server = Server::start(Behaviour::default());
     let url = server.url();

@@ -27,6 +27,8 @@ pub struct Behaviour {
     pub delay: Duration,
     /// The first answer takes so long more.
     pub first_delay: Duration,
+    /// Connections are closed after each answer.
+    pub is_closing: bool,
     /// A certificate.
     pub tls: Option<TlsAcceptor>,
 }
@@ -89,8 +91,10 @@ impl Server {
             self.seen().connections += 1;
             let service = TowerToHyperService::new(router.clone());
             let tls = self.behaviour.tls.clone();
+            let keep_alive = !self.behaviour.is_closing;
             tokio::spawn(async move {
-                let http = hyper::server::conn::http1::Builder::new();
+                let mut http = hyper::server::conn::http1::Builder::new();
+                http.keep_alive(keep_alive);
                 match tls {
                     None => http.serve_connection(TokioIo::new(stream), service).await.ok(),
                     Some(tls) => match tls.accept(stream).await {
