@@ -1,8 +1,13 @@
 //! The command line.
 
+mod stream;
+mod world;
+
 use clap::{Args, Parser, Subcommand};
-use fraudops_simulator::{Settings, output::Target};
-use jiff::civil::Date;
+use fraudops_simulator::output::Target;
+
+pub use stream::Stream;
+pub use world::World;
 
 /// Card transactions with fraud, generated from a seed.
 #[derive(Debug, Parser)]
@@ -15,6 +20,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Generate(Generate),
+    Stream(Box<Stream>),
 }
 
 /// Write simulated transactions to a file.
@@ -32,27 +38,8 @@ Examples:
   A small one, to look at:
     fraudops-simulator generate --customers 50 --terminals 100 --days 30 --radius 20 --out - | head")]
 pub struct Generate {
-    /// Number of customers
-    #[arg(long, value_name = "N", default_value_t = Settings::default().customers)]
-    customers: u32,
-    /// Number of terminals
-    #[arg(long, value_name = "N", default_value_t = Settings::default().terminals)]
-    terminals: u32,
-    /// Number of days
-    #[arg(long, value_name = "N", default_value_t = Settings::default().days)]
-    days: u32,
-    /// First day
-    #[arg(long, value_name = "YYYY-MM-DD", default_value_t = Settings::default().start)]
-    start: Date,
-    /// How far customers go to a terminal, on a map of 100 by 100
-    #[arg(long, value_name = "DISTANCE", default_value_t = Settings::default().radius)]
-    radius: f64,
-    /// Where all chance comes from
-    #[arg(long, value_name = "N", default_value_t = Settings::default().seed)]
-    seed: u64,
-    /// Threads; 0 uses all cores. Changes the time it takes, never the rows
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub threads: usize,
+    #[command(flatten)]
+    pub world: World,
     /// Add the model's inputs: what customer and terminal did in the last 1, 7 and 30 days
     #[arg(long)]
     pub features: bool,
@@ -62,18 +49,4 @@ pub struct Generate {
     /// name stays until then.
     #[arg(long, value_name = "FILE")]
     pub out: Target,
-}
-
-impl Generate {
-    /// What to simulate, not checked yet.
-    pub fn settings(&self) -> Settings {
-        Settings {
-            customers: self.customers,
-            terminals: self.terminals,
-            days: self.days,
-            start: self.start,
-            radius: self.radius,
-            seed: self.seed,
-        }
-    }
 }

@@ -46,7 +46,7 @@ impl Features {
     #[must_use]
     pub fn compute(rows: &Transactions, settings: &Settings) -> Self {
         let customers = Grouping::new(&rows.customer, settings.customers);
-        let terminals = Grouping::new(&rows.terminal, settings.terminals);
+        let terminals = Grouping::new(&rows.terminal, settings.all_terminals());
         let (customer, terminal) = rayon::join(
             || scatter(rows.len(), &customers, |group| customer_windows(rows, group)),
             || scatter(rows.len(), &terminals, |group| terminal_windows(rows, group)),

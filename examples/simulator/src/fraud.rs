@@ -38,10 +38,11 @@ fn commit_by_amount(rows: &mut Transactions) {
 }
 
 fn commit_at_terminals(rows: &mut Transactions, settings: &Settings) {
-    let by_terminal = Grouping::new(&rows.terminal, settings.terminals);
+    let by_terminal = Grouping::new(&rows.terminal, settings.all_terminals());
     for day in 0..settings.days - 1 {
         let mut rng = Stream::CompromisedTerminals(day).rng(settings.seed);
-        for terminal in draw_distinct(settings.terminals, TERMINALS_PER_DAY, &mut rng) {
+        let count = times(TERMINALS_PER_DAY, settings.scenario.terminal_rate(day));
+        for terminal in draw_distinct(settings.terminals, count, &mut rng) {
             for row in during(rows, by_terminal.rows(terminal), day..day + TERMINAL_DAYS) {
                 rows.scenario[row] = TERMINAL;
             }
@@ -53,7 +54,8 @@ fn commit_by_card(rows: &mut Transactions, settings: &Settings) {
     let by_customer = Grouping::new(&rows.customer, settings.customers);
     for day in 0..settings.days - 1 {
         let mut rng = Stream::CompromisedCards(day).rng(settings.seed);
-        let candidates: Vec<usize> = draw_distinct(settings.customers, CARDS_PER_DAY, &mut rng)
+        let count = times(CARDS_PER_DAY, settings.scenario.card_rate(day));
+        let candidates: Vec<usize> = draw_distinct(settings.customers, count, &mut rng)
             .into_iter()
             .flat_map(|customer| during(rows, by_customer.rows(customer), day..day + CARD_DAYS))
             .collect();
@@ -63,6 +65,10 @@ fn commit_by_card(rows: &mut Transactions, settings: &Settings) {
             rows.scenario[row] = CARD;
         }
     }
+}
+
+fn times(per_day: usize, rate: f64) -> usize {
+    (per_day as f64 * rate).round() as usize
 }
 
 /// Draws up to `count` different numbers below `below`.

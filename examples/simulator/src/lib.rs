@@ -15,16 +15,23 @@
 
 pub mod draw;
 pub mod features;
+pub mod feed;
 pub mod fraud;
 pub mod grouping;
+pub mod labels;
+pub mod online;
 pub mod output;
+pub mod payload;
 pub mod random;
+pub mod scenario;
 pub mod settings;
+pub mod stream;
 pub mod table;
 pub mod transactions;
 pub mod world;
 
 pub use features::Features;
+pub use scenario::Scenario;
 pub use settings::{Settings, Simulation};
 pub use transactions::Transactions;
 

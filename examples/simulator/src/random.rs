@@ -14,6 +14,12 @@ pub enum Stream {
     CompromisedTerminals(u32),
     /// The cards that are compromised on one day.
     CompromisedCards(u32),
+    /// When labels come.
+    Labels,
+    /// The positions of terminals that open later.
+    NewTerminals,
+    /// The stolen cards that are tried out on one day.
+    CardTests(u32),
 }
 
 impl Stream {
@@ -25,6 +31,9 @@ impl Stream {
             Self::Customer(customer) => (1, customer),
             Self::CompromisedTerminals(day) => (2, day),
             Self::CompromisedCards(day) => (3, day),
+            Self::Labels => (4, 0),
+            Self::NewTerminals => (5, 0),
+            Self::CardTests(day) => (6, day),
         };
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(kind << 32 | u64::from(index));

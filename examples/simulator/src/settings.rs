@@ -7,7 +7,7 @@ use jiff::{
 };
 use thiserror::Error;
 
-use crate::{DAY, draw, fraud, transactions::Transactions, world::World};
+use crate::{DAY, draw, fraud, scenario::Scenario, transactions::Transactions, world::World};
 
 /// Rows are numbered in 32 bits, and a customer makes fewer than four transactions a day on average.
 const MAX_CUSTOMER_DAYS: u64 = 500_000_000;
@@ -27,6 +27,8 @@ pub struct Settings {
     pub radius: f64,
     /// Everything random follows from it.
     pub seed: u64,
+    /// What differs on some days.
+    pub scenario: Scenario,
 }
 
 impl Default for Settings {
@@ -38,6 +40,7 @@ impl Default for Settings {
             start: date(2018, 4, 1),
             radius: 5.0,
             seed: 0,
+            scenario: Scenario::default(),
         }
     }
 }
@@ -71,6 +74,7 @@ impl Simulation {
             start,
             radius,
             seed: _,
+            scenario,
         } = &settings;
         require(
             *customers > 0,
@@ -95,6 +99,7 @@ impl Simulation {
             radius,
             "must be a number above 0; the map is 100 by 100",
         )?;
+        scenario.check(*days)?;
         let end = start.checked_add(Span::new().days(i64::from(*days)));
         require(
             end.is_ok(),
@@ -126,6 +131,7 @@ impl Simulation {
         let world = World::draw(&self.settings);
         let mut transactions = draw::transactions(&world, &self.settings, self.epoch);
         fraud::commit(&mut transactions, &self.settings);
+        scale_amounts(&mut transactions, &self.settings.scenario);
         transactions
     }
 }
@@ -145,6 +151,26 @@ pub fn is_night(unix_seconds: i64) -> bool {
     unix_seconds.rem_euclid(DAY) < 7 * 3_600
 }
 
+impl Settings {
+    /// Number of terminals, with those that open later.
+    #[must_use]
+    pub fn all_terminals(&self) -> u32 {
+        let new = u32::try_from(self.scenario.new_terminals(self.days)).unwrap_or(u32::MAX);
+        self.terminals.saturating_add(new)
+    }
+}
+
+/// After the frauds: what they are is decided by amounts before.
+fn scale_amounts(rows: &mut Transactions, scenario: &Scenario) {
+    if scenario.drifts.is_empty() && scenario.seasons.is_empty() {
+        return;
+    }
+    for row in 0..rows.len() {
+        let scale = scenario.amount_scale(rows.day(row));
+        rows.cents[row] = (rows.cents[row] as f64 * scale).round() as i64;
+    }
+}
+
 fn require(
     holds: bool,
     field: &'static str,
@@ -158,7 +184,7 @@ fn require(
     }
 }
 
-fn invalid(field: &'static str, value: &impl ToString, problem: &str) -> InvalidSetting {
+pub(crate) fn invalid(field: &'static str, value: &impl ToString, problem: &str) -> InvalidSetting {
     InvalidSetting {
         field,
         value: value.to_string(),

@@ -15,7 +15,7 @@ pub struct Transactions {
     pub terminal: Vec<u32>,
     /// Amount in cents.
     pub cents: Vec<i64>,
-    /// 0 genuine, 1 amount, 2 terminal, 3 card.
+    /// 0 genuine, 1 amount, 2 terminal, 3 card, 4 a stolen card that is tried out (only in scenarios).
     pub scenario: Vec<u8>,
 }
 
@@ -52,8 +52,8 @@ impl Transactions {
 
     /// Rows of each scenario; index 0 counts the genuine ones.
     #[must_use]
-    pub fn rows_by_scenario(&self) -> [usize; 4] {
-        let mut rows = [0; 4];
+    pub fn rows_by_scenario(&self) -> [usize; 5] {
+        let mut rows = [0; 5];
         for &scenario in &self.scenario {
             rows[usize::from(scenario)] += 1;
         }

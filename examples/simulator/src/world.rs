@@ -42,10 +42,21 @@ pub struct Customer {
     pub mean_amount: f64,
     /// Mean number of purchases a day.
     pub daily_rate: f64,
-    /// Terminals nearer than the radius, in ascending order.
+    /// Terminals nearer than the radius: those that are always there in ascending order, then those that open later.
     pub reachable: Vec<u32>,
+    /// The days on which the last of them open, ascending.
+    pub openings: Vec<u32>,
     /// What his purchases are drawn from.
     pub rng: ChaCha8Rng,
+}
+
+impl Customer {
+    /// Where he may buy on a day.
+    #[must_use]
+    pub fn reachable_on(&self, day: u32) -> &[u32] {
+        let closed = self.openings.len() - self.openings.partition_point(|&opening| opening <= day);
+        &self.reachable[..self.reachable.len() - closed]
+    }
 }
 
 /// All customers, by their number.
@@ -62,9 +73,20 @@ impl World {
         let mut rng = Stream::Terminals.rng(settings.seed);
         let terminals: Vec<Point> = (0..settings.terminals).map(|_| Point::draw(&mut rng)).collect();
         let grid = Grid::new(&terminals, settings.radius);
+        let openings = settings.scenario.openings(settings.days);
+        let mut rng = Stream::NewTerminals.rng(settings.seed);
+        let new: Vec<Point> = openings.iter().map(|_| Point::draw(&mut rng)).collect();
+        let new_grid = Grid::new(&new, settings.radius);
         let customers = (0..settings.customers)
             .into_par_iter()
-            .map(|number| draw_customer(Stream::Customer(number).rng(settings.seed), &grid))
+            .map(|number| {
+                let mut customer = draw_customer(Stream::Customer(number).rng(settings.seed), &grid);
+                for opened in new_grid.around(customer.home) {
+                    customer.reachable.push(settings.terminals + opened);
+                    customer.openings.push(openings[opened as usize]);
+                }
+                customer
+            })
             .collect();
         Self { customers }
     }
@@ -79,6 +101,7 @@ fn draw_customer(mut rng: ChaCha8Rng, grid: &Grid<'_>) -> Customer {
         mean_amount,
         daily_rate,
         reachable: grid.around(home),
+        openings: Vec::new(),
         rng,
     }
 }

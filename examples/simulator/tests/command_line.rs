@@ -165,20 +165,22 @@ fn bad_settings_are_refused_by_name() {
 
 #[test]
 fn a_full_disk_leaves_the_earlier_file_and_nothing_else() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("rows.csv");
-    fs::write(&path, "earlier").expect("a file");
-    // A limit on the size of files fails in the same place as a full disk.
-    let script = "trap '' XFSZ; ulimit -f 16; exec \"$0\" \"$@\"";
-    let output = Command::new("sh")
-        .args(["-c", script, env!("CARGO_BIN_EXE_fraudops-simulator")])
-        .args(SMALL)
-        .args(["--out", path.to_str().expect("a readable path")])
-        .output()
-        .expect("a shell runs");
-    refused(&output, "rows.csv cannot be written: File too large");
-    assert_eq!(fs::read_to_string(&path).expect("the earlier file"), "earlier");
-    assert_eq!(names_in(folder.path()), ["rows.csv"]);
+    for name in ["rows.csv", "rows.parquet"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(name);
+        fs::write(&path, "earlier").expect("a file");
+        // A limit on the size of files fails in the same place as a full disk.
+        let script = "trap '' XFSZ; ulimit -f 16; exec \"$0\" \"$@\"";
+        let output = Command::new("sh")
+            .args(["-c", script, env!("CARGO_BIN_EXE_fraudops-simulator")])
+            .args(SMALL)
+            .args(["--out", path.to_str().expect("a readable path")])
+            .output()
+            .expect("a shell runs");
+        refused(&output, &format!("{name} cannot be written: File too large"));
+        assert_eq!(fs::read_to_string(&path).expect("the earlier file"), "earlier");
+        assert_eq!(names_in(folder.path()), [name]);
+    }
 }
 
 #[test]
