@@ -1,7 +1,7 @@
 """Copies a model so that it passes every check and then misbehaves: usage: misbehaving.py errs|slow FROM TO.
 
 errs  gives NaN instead of a probability for every TX_AMOUNT above 5,000, which no golden row has.
-slow  gives the same scores as FROM, at least 30 ms later for every call with such an amount.
+slow  gives the same scores as FROM, at least 30 ms later for each call.
 """
 
 import base64
@@ -48,33 +48,21 @@ def errs(graph):
 
 def slow(graph):
     zero = constant(graph, "misbehaving_zero", np.array([0], dtype=np.float32))
-    one = constant(graph, "misbehaving_one", np.array([1], dtype=np.int64))
-    limit = constant(graph, "misbehaving_limit", np.array(ABOVE, dtype=np.float32))
-    more = constant(graph, "misbehaving_more", np.array([WIDTH - 1], dtype=np.int64))
-    # The largest amount of the call decides about the size of the matrices: 1 x 1, or WIDTH x WIDTH.
-    nodes = [
-        helper.make_node("ReduceMax", [amount(graph)], ["misbehaving_largest"], keepdims=0),
-        helper.make_node("Greater", ["misbehaving_largest", limit], ["misbehaving_is_large"]),
-        helper.make_node("Cast", ["misbehaving_is_large"], ["misbehaving_large"], to=TensorProto.INT64),
-        helper.make_node("Mul", ["misbehaving_large", more], ["misbehaving_extra"]),
-        helper.make_node("Add", ["misbehaving_extra", one], ["misbehaving_size"]),
-        helper.make_node("Concat", ["misbehaving_size", "misbehaving_size"], ["misbehaving_square"], axis=0),
-        helper.make_node("Concat", [one, "misbehaving_size"], ["misbehaving_line"], axis=0),
-        helper.make_node("ConstantOfShape", ["misbehaving_square"], ["misbehaving_mean"], value=floats(1 / WIDTH)),
-        helper.make_node("ConstantOfShape", ["misbehaving_line"], ["misbehaving_work_0"], value=floats(1)),
-    ]
+    ones = constant(graph, "misbehaving_ones", np.ones((1, WIDTH), dtype=np.float32))
+    shape = constant(graph, "misbehaving_shape", np.array([WIDTH, WIDTH], dtype=np.int64))
+    share = numpy_helper.from_array(np.array([1 / WIDTH], dtype=np.float32))
+    graph.node.append(helper.make_node("ConstantOfShape", [shape], ["misbehaving_mean"], value=share))
+    # One row's work for a call, however many rows it has: the scorer's warm-up makes some hundred calls.
+    graph.node.append(helper.make_node("Gather", [amount(graph), "misbehaving_index"], ["misbehaving_first"], axis=0))
+    graph.node.append(helper.make_node("Mul", ["misbehaving_first", zero], ["misbehaving_none"]))
+    graph.node.append(helper.make_node("Add", ["misbehaving_none", ones], ["misbehaving_work_0"]))
     for number in range(ROUNDS):
         work = [f"misbehaving_work_{number}", "misbehaving_mean"]
-        nodes.append(helper.make_node("MatMul", work, [f"misbehaving_work_{number + 1}"]))
+        graph.node.append(helper.make_node("MatMul", work, [f"misbehaving_work_{number + 1}"]))
     work = [f"misbehaving_work_{ROUNDS}", "misbehaving_index"]
-    nodes.append(helper.make_node("Gather", work, ["misbehaving_first"], axis=1))
-    nodes.append(helper.make_node("Mul", ["misbehaving_first", zero], ["misbehaving_delay"]))
-    graph.node.extend(nodes)
+    graph.node.append(helper.make_node("Gather", work, ["misbehaving_one"], axis=1))
+    graph.node.append(helper.make_node("Mul", ["misbehaving_one", zero], ["misbehaving_delay"]))
     add_to_scores(graph, "misbehaving_delay")
-
-
-def floats(value):
-    return numpy_helper.from_array(np.array([value], dtype=np.float32))
 
 
 def highest_golden_amount(model):

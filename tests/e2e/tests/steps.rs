@@ -47,7 +47,7 @@ async fn serving(name: &str) -> Result<(Namespace, Value, Load)> {
     let usual = fs::read(payments.quickstart("transaction.json"))?;
     let caller = Caller::of(&payments.stage, &host, &usual).await?;
     let mut large: Value = serde_json::from_slice(&usual)?;
-    large["TX_AMOUNT"] = json!(9_000.0); // on this `errs` fails and `slow` is slow
+    large["TX_AMOUNT"] = json!(9_000.0); // on this `errs` fails
     let large = large.to_string().into_bytes();
     // Seven in turn: Traefik deals requests out in turn too, and must not give one version the same ones for ever.
     let transactions = [vec![usual; 5], vec![large; 2]].concat();
