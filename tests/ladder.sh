@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# `make test`: the whole ladder. First everything is built, one after the other. Then there are two lanes: one for what watches
-# the clock (limits, overload, no failed request under load), and beside it, at low priority, one for what only has to end.
+# `make test`: the whole ladder. First everything is built, one after the other. Then there are two lanes: one for the tests of
+# processes, and beside it, at low priority, one for what only has to end. Last comes the whole cluster, alone: where nothing
+# may fail under load, a machine that is full for seconds is a failure that says nothing.
 # A rung's output is kept in target/ladder and shown when it ends. A rung that fails does not hide the others; the summary
 # names each with its time, and what was skipped with the reason.
 set -uo pipefail
@@ -101,8 +102,7 @@ prepare() {
   rung "build" build
 }
 
-what_watches_the_clock() {
-  rung "unit, property and process tests (cargo test)" all_other_tests
+whole_cluster() {
   if with_cluster; then
     rung "the story on the whole cluster (e2e)" tests/e2e.sh
   else
@@ -129,9 +129,11 @@ beside=$!
 set +m
 trap 'kill -- -$beside 2>/dev/null' EXIT
 lane=2 rungs=0
-what_watches_the_clock
+rung "unit, property and process tests (cargo test)" all_other_tests
 wait $beside
 trap - EXIT
+lane=4 rungs=0
+whole_cluster
 
 printf '\n\033[1m==> summary (the outputs are in %s)\033[0m\n' "$logs"
 printf '%-7s %6s %6s\n' verdict time cpu
