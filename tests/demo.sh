@@ -9,7 +9,7 @@ say() { printf '\n\033[1m==>\033[0m %s\n' "$*"; }
 dim() { printf '\033[2m$ %s\033[0m\n' "$*" >&2; }
 show() { dim "$@" && "$@"; }
 
-PROFILE=quick tests/stage.sh demo up
+tests/stage.sh demo up
 set -a
 # shellcheck disable=SC1091
 . target/testcluster/demo/stage.env

@@ -2,8 +2,9 @@
 # Builds the operator's and the scorer's image from the shipped Dockerfiles, as docker-archives in target/testcluster/images.
 # The programs are built here and handed over (BINARY_STAGE=prebuilt); the base image is the one that the test cluster
 # makes from Debian's packages. Nothing is done when program, Dockerfile and base are what they were.
-# PROFILE=quick (demo) is compiled in half the time of `release`, and runs a little slower. PROFILE=dev (tests) takes what
-# `cargo test` has built: nothing more to compile, overflow checks on; too large for the limits, which are for what is shipped.
+# PROFILE=quick (demo, tests) is compiled in half the time of `release`, and runs a little slower. PROFILE=dev takes what
+# `cargo test` has built: nothing more to compile, overflow checks on; too large for the limits, which are for what is shipped,
+# and on two cores too slow for the tests under load.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$HOME/.cargo/bin:$PATH"
