@@ -2,9 +2,7 @@
 # Builds the operator's and the scorer's image from the shipped Dockerfiles, as docker-archives in target/testcluster/images.
 # The programs are built here and handed over (BINARY_STAGE=prebuilt); the base image is the one that the test cluster
 # makes from Debian's packages. Nothing is done when program, Dockerfile and base are what they were.
-# PROFILE=quick (demo, tests) is compiled in half the time of `release`, and runs a little slower. PROFILE=dev takes what
-# `cargo test` has built: nothing more to compile, overflow checks on; too large for the limits, which are for what is shipped,
-# and on two cores too slow for the tests under load.
+# PROFILE=quick (demo, tests) is compiled in half the time of `release`, and runs a little slower.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$HOME/.cargo/bin:$PATH"
@@ -38,10 +36,6 @@ build() { # name, limit in MB; the context is ready in target/images/NAME
     echo "$inputs" >"$tar.inputs"
   fi
   size=$(($(stat -c %s "$tar") / 1000000))
-  if [ "$profile" = dev ]; then
-    printf '    %-28s %3d MB (profile dev)\n' "$reference" "$size"
-    return
-  fi
   printf '    %-28s %3d MB (limit %d MB)\n' "$reference" "$size" "$limit"
   [ "$size" -le "$limit" ] || { echo "images: $reference is larger than $limit MB" >&2 && exit 1; }
 }
@@ -49,17 +43,10 @@ build() { # name, limit in MB; the context is ready in target/images/NAME
 [ -e $images/base.tar ] || { cargo build --quiet --workspace --bin fraudops-testcluster && target/debug/fraudops-testcluster build; }
 profile=${PROFILE:-release}
 say "build the operator and the scorer, profile $profile (some minutes the first time)"
-if [ "$profile" = dev ]; then
-  cargo build --quiet --workspace --bin fraudops-operator --bin fraudops-scorer
-  built=target/debug
-else
-  cargo build --quiet --profile "$profile" -p fraudops-operator -p fraudops-scorer
-  built=target/$profile
-fi
+cargo build --quiet --profile "$profile" -p fraudops-operator -p fraudops-scorer
 PYTHON=$(tests/venv.sh push)/bin/python scorer/onnxruntime.sh target/onnxruntime
 mkdir -p target/images/operator target/images/scorer
-strip -o target/images/operator/fraudops-operator "$built/fraudops-operator"
-strip -o target/images/scorer/fraudops-scorer "$built/fraudops-scorer"
-cp target/onnxruntime/libonnxruntime.so target/images/scorer/
+cp "target/$profile/fraudops-operator" target/images/operator/
+cp "target/$profile/fraudops-scorer" target/onnxruntime/libonnxruntime.so target/images/scorer/
 build operator 60
 build scorer 90

@@ -33,7 +33,7 @@ start_own_cluster() {
   TRAEFIK_ADDRESS=$(kubectl get nodes -o jsonpath='{.items[0].status.addresses[?(@.type=="InternalIP")].address}')
   REGISTRY=$TRAEFIK_ADDRESS:5000 PLAIN_HTTP=1
   OPERATOR_IMAGE=localhost/fraudops/operator:dev SCORER_IMAGE=localhost/fraudops/scorer:dev
-  PROFILE=${PROFILE:-quick} tests/images.sh
+  PROFILE=quick tests/images.sh
   load_image operator
   load_image scorer
 }

@@ -16,9 +16,9 @@ clients) lock=tests/conformance/requirements.lock ;;
 bench) lock=tests/bench/peers/python/requirements.lock ;;
 *) sed -n '2,7s/^# //p' "$0" >&2 && exit 2 ;;
 esac
-mkdir -p target
-venv=$(readlink -f target)/venv-$1 # the path that its scripts name: that of a link would go with the checkout
-wanted=$(cat "$lock" examples/training/pyproject.toml | sha256sum)
+venv=$PWD/target/venv-$1
+# Scripts and the editable install name this checkout's path, and target/ may be shared by several.
+wanted=$({ pwd && cat "$lock" examples/training/pyproject.toml; } | sha256sum)
 if [ "$(cat "$venv/.made-from" 2>/dev/null)" != "$wanted" ]; then
   printf '\033[1m==>\033[0m installing %s into target/venv-%s\n' "$lock" "$1" >&2
   rm -rf "$venv"

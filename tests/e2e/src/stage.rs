@@ -2,8 +2,7 @@
 
 use std::{
     collections::HashMap,
-    env,
-    fs::{self, File},
+    env, fs,
     io::Write,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -189,9 +188,6 @@ impl Stage {
     /// The very command that the demo and the README show, with the values of this stage.
     fn install_operator(&self) -> Result<()> {
         let values = self.fact("HELM_VALUES")?;
-        // Helm refuses to install what another process is installing.
-        let lock = File::create(Path::new(values).with_file_name("install.lock"))?;
-        lock.lock()?;
         self.helm(&[
             "upgrade",
             "--install",
