@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Serialize, ser::SerializeMap};
 
 use crate::{
-    features::{WINDOWS, Window},
+    features::WINDOWS,
     feed::Transaction,
     settings::{is_night, is_weekend},
 };
@@ -73,8 +73,7 @@ pub fn inputs(transaction: &Transaction, broken: Option<Break>) -> [f64; INPUTS]
     inputs[1] = f64::from(u8::from(is_weekend(at)));
     inputs[2] = f64::from(u8::from(is_night(at)));
     for w in 0..WINDOWS.len() {
-        let Window { count, .. } = transaction.customer_windows[w];
-        inputs[3 + 2 * w] = f64::from(count);
+        inputs[3 + 2 * w] = f64::from(transaction.customer_windows[w].count);
         inputs[4 + 2 * w] = transaction.customer_windows[w].mean() / 100.0;
         inputs[9 + 2 * w] = f64::from(transaction.terminal_windows[w].count);
         inputs[10 + 2 * w] = transaction.terminal_windows[w].mean();

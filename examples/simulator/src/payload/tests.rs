@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::features::Window;
 
 fn transaction() -> Transaction {
     let window = |count, sum| Window { count, sum };

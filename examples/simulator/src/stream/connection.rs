@@ -121,22 +121,26 @@ impl Connection {
     }
 
     async fn sender(&mut self) -> Result<&mut SendRequest<Full<Bytes>>, Failure> {
-        // A server may close an idle connection: that is noticed here, not by a failed request.
-        let usable = match &mut self.sender {
-            Some(sender) => sender.ready().await.is_ok(),
-            None => false,
+        let kept = match self.sender.take() {
+            // A server may close an idle connection: that is noticed here, not by a failed request.
+            Some(mut sender) => sender.ready().await.is_ok().then_some(sender),
+            None => None,
         };
-        if !usable {
-            self.sender = None;
-            let stream = self.endpoint.connect().await;
-            let stream = stream.map_err(|error| Failure::Connect(connect_problem(&error)))?;
-            let (sender, driver) = handshake(TokioIo::new(stream))
-                .await
-                .map_err(|error| Failure::Connect(innermost(&error)))?;
-            tokio::spawn(driver);
-            self.sender = Some(sender);
-        }
-        self.sender.as_mut().ok_or(Failure::Timeout)
+        let sender = match kept {
+            Some(sender) => sender,
+            None => self.open().await?,
+        };
+        Ok(self.sender.insert(sender))
+    }
+
+    async fn open(&self) -> Result<SendRequest<Full<Bytes>>, Failure> {
+        let stream = self.endpoint.connect().await;
+        let stream = stream.map_err(|error| Failure::Connect(connect_problem(&error)))?;
+        let (sender, driver) = handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| Failure::Connect(innermost(&error)))?;
+        tokio::spawn(driver);
+        Ok(sender)
     }
 }
 

@@ -1,9 +1,6 @@
 //! Labels on their way back, a few hundred in one request.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -13,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::{
     connection::{Connection, Failure},
-    stats::{Feedback, Stats},
+    stats::{Feedback, Shared, lock},
 };
 
 /// As many as the scorer takes in one request.
@@ -49,7 +46,7 @@ struct Report {
 }
 
 /// Sends labels until nobody sends more into the channel.
-pub async fn send(mut labels: mpsc::Receiver<Label>, mut connection: Connection, stats: Arc<Mutex<Stats>>) {
+pub async fn send(mut labels: mpsc::Receiver<Label>, mut connection: Connection, stats: Shared) {
     let mut batch = Vec::with_capacity(BATCH);
     while labels.recv_many(&mut batch, BATCH).await > 0 {
         let fill = async {
@@ -65,10 +62,7 @@ pub async fn send(mut labels: mpsc::Receiver<Label>, mut connection: Connection,
         let body = Bytes::from(body(&batch, Timestamp::now()));
         let answer = connection.post("/feedback", "application/x-ndjson", body).await;
         let outcome = outcome(batch.len() as u64, &answer);
-        stats
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .fed_back(outcome);
+        lock(&stats).fed_back(outcome);
         batch.clear();
     }
 }

@@ -1,10 +1,6 @@
 //! The stream's own metrics, for Prometheus.
 
-use std::{
-    fmt, io,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fmt, io, net::SocketAddr};
 
 use axum::{Router, extract::State, http::header, routing::get};
 use hdrhistogram::Histogram;
@@ -18,7 +14,7 @@ use tokio::net::TcpListener;
 
 use super::{
     answer::Decision,
-    stats::{Feedback, Stats},
+    stats::{Feedback, Shared, Stats, lock},
 };
 
 /// Upper bounds of the latency's buckets, microseconds: those of the scorer's own, and longer ones.
@@ -34,15 +30,15 @@ pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Answers `GET /metrics` until it is dropped.
-pub async fn serve(listener: TcpListener, stats: Arc<Mutex<Stats>>) -> io::Result<()> {
+pub async fn serve(listener: TcpListener, stats: Shared) -> io::Result<()> {
     let router = Router::new().route("/metrics", get(scrape)).with_state(stats);
     axum::serve(listener, router).await
 }
 
 async fn scrape(
-    State(stats): State<Arc<Mutex<Stats>>>,
+    State(stats): State<Shared>,
 ) -> Result<([(header::HeaderName, &'static str); 1], String), http::StatusCode> {
-    let stats = stats.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let stats = lock(&stats).clone();
     let text = render(&stats).map_err(|_| http::StatusCode::INTERNAL_SERVER_ERROR)?;
     Ok(([(header::CONTENT_TYPE, OPENMETRICS)], text))
 }

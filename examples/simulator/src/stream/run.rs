@@ -5,7 +5,7 @@ mod worker;
 
 use std::{
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -18,8 +18,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Failure, Pace, Scorer, Sink, Stream, StreamError, Summary, connection::Connection, feedback, metrics,
-    report::Report, stats::Stats, turnstile::Turnstile,
+    Failure, Pace, Scorer, Sink, Stream, StreamError, Summary,
+    connection::Connection,
+    feedback, metrics,
+    report::Report,
+    stats::{Shared, Stats, lock},
+    turnstile::Turnstile,
 };
 use worker::Worker;
 
@@ -27,8 +31,6 @@ use worker::Worker;
 const TICK: Duration = Duration::from_millis(100);
 /// How long the last labels may take.
 const LAST_LABELS: Duration = Duration::from_secs(10);
-
-type Shared = Arc<Mutex<Stats>>;
 
 /// Sends the stream on this thread, until it ends, is interrupted (SIGINT, SIGTERM) or gives up. Reports go to the
 /// standard error.
@@ -182,8 +184,4 @@ fn stop_at_signals(stop: &CancellationToken) -> io::Result<()> {
         });
     }
     Ok(())
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

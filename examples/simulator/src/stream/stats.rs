@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -76,6 +77,14 @@ pub struct Stats {
     pub failing: Option<(Instant, Instant)>,
     /// The newest failure ever.
     pub last_failure: Option<Failure>,
+}
+
+/// What all tasks of a stream count in.
+pub type Shared = Arc<Mutex<Stats>>;
+
+/// Counts go on after a panic: each is right by itself.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Stats {

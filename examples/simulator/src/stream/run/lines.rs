@@ -5,10 +5,13 @@ use std::{
     time::Instant,
 };
 
-use super::{Shared, lock};
 use crate::{
     payload::Payload,
-    stream::{StreamError, turnstile::Turnstile},
+    stream::{
+        StreamError,
+        stats::{Shared, lock},
+        turnstile::Turnstile,
+    },
 };
 
 /// Lines between two looks at signals and reports, when nothing has to be waited for.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Shared, Watch, lock};
+use super::Watch;
 use crate::{
     payload::Payload,
     stream::{
@@ -19,7 +19,7 @@ use crate::{
         connection::Connection,
         feedback::Label,
         ledger::{Labelled, Ledger},
-        stats::Feedback,
+        stats::{Feedback, Shared, lock},
         turnstile::{Due, Turnstile},
     },
 };
