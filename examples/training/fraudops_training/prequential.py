@@ -67,13 +67,12 @@ class Tuning:
 def earlier_folds(protocol: Protocol, folds: int) -> list[Protocol]:
     """Folds whose last day of test lies before the training week, newest first, each a week further back."""
     newest = protocol.train_start - dt.timedelta(days=protocol.delay_days + protocol.test_days)
-    return _back(protocol, newest, folds)
+    return _weeks(protocol, newest, range(0, -folds, -1))
 
 
 def later_folds(protocol: Protocol, folds: int) -> list[Protocol]:
     """Folds from the protocol's own week on, each a week later."""
-    starts = [protocol.train_start + dt.timedelta(days=protocol.test_days * fold) for fold in range(folds)]
-    return [replace(protocol, train_start=start) for start in starts]
+    return _weeks(protocol, protocol.train_start, range(folds))
 
 
 def combinations(grid: dict[str, Sequence[Setting]]) -> list[Settings]:
@@ -111,6 +110,6 @@ def _fold(rows: Transactions, protocol: Protocol) -> Split:
         ) from error
 
 
-def _back(protocol: Protocol, newest: dt.date, folds: int) -> list[Protocol]:
-    starts = [newest - dt.timedelta(days=protocol.test_days * fold) for fold in range(folds)]
+def _weeks(protocol: Protocol, first: dt.date, steps: range) -> list[Protocol]:
+    starts = [first + dt.timedelta(days=protocol.test_days * step) for step in steps]
     return [replace(protocol, train_start=start) for start in starts]
