@@ -55,7 +55,8 @@ async fn tls_to_the_pods_is_switched_on_and_off_by_pods_of_their_own() -> Result
     let issuer = bench.api::<Issuer>().get("card-fraud-mtls").await?;
     assert_eq!(issuer.spec.ca.secret_name, "scorer-ca");
     let transport = bench.api::<ServersTransport>().get("card-fraud").await?;
-    assert_eq!(transport.spec.server_name, "card-fraud.default.svc");
+    let inside = format!("card-fraud.{}.svc", bench.namespace);
+    assert_eq!(transport.spec.server_name, inside);
     let port = bench
         .api::<Service>()
         .get("card-fraud")
@@ -118,7 +119,8 @@ async fn a_model_for_callers_inside_the_cluster_needs_no_traefik_for_tls() -> Re
     bench.issue_certificate("card-fraud-scorer").await?;
     bench.make_ready(&deployment).await?;
     let status = bench.wait_ready("card-fraud").await?;
-    assert_eq!(status.url.as_deref(), Some("https://card-fraud.default.svc"));
+    let inside = format!("https://card-fraud.{}.svc", bench.namespace);
+    assert_eq!(status.url, Some(inside));
     ensure!(
         bench
             .api::<ServersTransport>()

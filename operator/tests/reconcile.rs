@@ -339,7 +339,11 @@ async fn a_host_belongs_to_the_oldest_model() -> Result<()> {
     let status = bench
         .wait_status("young", |s| condition(s, "RouteReady").reason == "HostTaken")
         .await?;
-    ensure!(condition(&status, "RouteReady").message.contains("default/old"));
+    ensure!(
+        condition(&status, "RouteReady")
+            .message
+            .contains(&format!("{}/old", bench.namespace))
+    );
     ensure!(bench.api::<IngressRoute>().get_opt("young").await?.is_none());
     bench.wait_ready("old").await?;
     Ok(())
@@ -364,7 +368,10 @@ async fn what_the_spec_no_longer_asks_for_is_removed() -> Result<()> {
     })
     .await?;
     let status = bench.wait_ready("card-fraud").await?;
-    assert_eq!(status.url.as_deref(), Some("http://card-fraud.default.svc"));
+    assert_eq!(
+        status.url.as_deref(),
+        Some(format!("http://card-fraud.{}.svc", bench.namespace).as_str())
+    );
     bench.api::<Deployment>().get(&name).await?;
     Ok(())
 }

@@ -3,7 +3,10 @@
 use std::{
     fmt::Debug,
     future::Future,
-    sync::Mutex,
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -82,31 +85,53 @@ pub async fn eventually<T, F: Future<Output = Result<Option<T>>>>(
     }
 }
 
-/// An API server with an operator at work.
+/// One API server for all tests of a process that can share one, while any of them holds it: a start costs five seconds
+/// of processor time.
+static SHARED: tokio::sync::Mutex<Weak<ApiServer>> = tokio::sync::Mutex::const_new(Weak::new());
+
+/// An operator at work on an API server, in a namespace of its own.
 pub struct Bench {
-    server: ApiServer,
+    server: Arc<ApiServer>,
     client: Client,
     metrics: Metrics,
-    namespaces: String,
+    /// Where the models are.
+    pub namespace: String,
+    /// What the operator is to look after, separated by commas; empty: everything.
+    watched: String,
     stop: CancellationToken,
     work: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Bench {
+    /// On the shared API server, with all kinds.
     pub async fn start() -> Result<Self> {
-        let bench = Self::without_operator().await?;
-        bench.install_traefik_and_cert_manager().await?;
+        static NAMESPACES: AtomicU32 = AtomicU32::new(1);
+        let server = {
+            let mut shared = SHARED.lock().await;
+            if let Some(server) = shared.upgrade() {
+                server
+            } else {
+                let bench = Self::with_our_kind().await?;
+                bench.install_traefik_and_cert_manager().await?;
+                *shared = Arc::downgrade(&bench.server);
+                bench.server
+            }
+        };
+        let mut bench = Self::on(server).await?;
+        bench.namespace = format!("test-{}", NAMESPACES.fetch_add(1, Relaxed));
+        bench.watched.clone_from(&bench.namespace);
+        bench.create_namespace(&bench.namespace).await?;
         bench.operate().await
     }
 
     pub async fn without_traefik_and_cert_manager() -> Result<Self> {
-        Self::without_operator().await?.operate().await
+        Self::with_our_kind().await?.operate().await
     }
 
     /// An operator that is to look after these namespaces only.
     pub async fn watching(namespaces: &str) -> Result<Self> {
-        let mut bench = Self::without_operator().await?;
-        bench.namespaces = namespaces.into();
+        let mut bench = Self::with_our_kind().await?;
+        bench.watched = namespaces.into();
         bench.operate().await
     }
 
@@ -114,25 +139,29 @@ impl Bench {
         Self::bare().await?.operate().await
     }
 
-    async fn without_operator() -> Result<Self> {
+    async fn with_our_kind() -> Result<Self> {
         let bench = Self::bare().await?;
         let own = concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/fraudmodels.yaml");
         bench.server.install_crds(&[own]).await?;
         Ok(bench)
     }
 
+    /// On an API server of its own, in the namespace `default`, with an eye on all namespaces.
     async fn bare() -> Result<Self> {
         let _ = tracing_subscriber::fmt()
             .with_env_filter("warn,fraudops_operator=info")
             .with_test_writer()
             .try_init();
-        let server = ApiServer::start()?;
-        let client = server.client().await?;
+        Self::on(Arc::new(ApiServer::start()?)).await
+    }
+
+    async fn on(server: Arc<ApiServer>) -> Result<Self> {
         Ok(Self {
+            client: server.client().await?,
             server,
-            client,
             metrics: Metrics::new(),
-            namespaces: String::new(),
+            namespace: "default".into(),
+            watched: String::new(),
             stop: CancellationToken::new(),
             work: Mutex::default(),
         })
@@ -145,7 +174,7 @@ impl Bench {
 
     async fn operate(self) -> Result<Self> {
         let kubeconfig = format!("--kubeconfig={}", self.server.kubeconfig().display());
-        let namespaces = format!("--watch-namespaces={}", self.namespaces);
+        let namespaces = format!("--watch-namespaces={}", self.watched);
         let words = [
             "fraudops-operator",
             "run",
@@ -189,7 +218,7 @@ impl Bench {
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
-        self.api_in("default")
+        self.api_in(&self.namespace)
     }
 
     pub fn api_in<K>(&self, namespace: &str) -> Api<K>
