@@ -10,7 +10,7 @@ mod scoring;
 use std::{
     rc::Rc,
     sync::Arc,
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
@@ -99,7 +99,7 @@ impl Pipeline {
         };
         let Some(idempotency) = self.idempotency.as_ref().filter(|_| !context.shadow) else {
             return match self.decide(&transaction, &row, context).await {
-                Some((decision, answer)) => Outcome::Decided(decision, answer),
+                Some((decision, stored)) => Outcome::Decided(decision, stored.slice(1..)),
                 None => Outcome::Overloaded,
             };
         };
@@ -111,19 +111,16 @@ impl Pipeline {
             Begin::Replay(stored) => replayed(&stored),
             Begin::New(token) => match self.decide(&transaction, &row, context).await {
                 None => Outcome::Overloaded,
-                Some((decision, answer)) => {
-                    let stored = stored(decision, &answer);
-                    match idempotency.complete(token, stored).await {
-                        Completed::Own(_) => Outcome::Decided(decision, answer),
-                        Completed::Replay(theirs) => replayed(&theirs),
-                        Completed::Conflict => Outcome::Conflict,
-                    }
-                }
+                Some((decision, stored)) => match idempotency.complete(token, stored).await {
+                    Completed::Own(stored) => Outcome::Decided(decision, stored.slice(1..)),
+                    Completed::Replay(theirs) => replayed(&theirs),
+                    Completed::Conflict => Outcome::Conflict,
+                },
             },
         }
     }
 
-    /// The decision and the answer; none when the queue is full.
+    /// The decision and the answer as it is kept, behind a byte; none when the queue is full.
     async fn decide(
         &self,
         transaction: &Transaction,
@@ -133,8 +130,9 @@ impl Pipeline {
         let assessed = self.assess(transaction, row, context).await?;
         let receipt = self.receipt(transaction, row, &assessed);
         let answer = answer::write(&self.policy, transaction, &assessed, receipt.as_deref());
-        self.count(transaction, &assessed, context);
-        self.log(transaction, &assessed, context);
+        let took = context.start.elapsed();
+        self.count(transaction, &assessed, context, took);
+        self.log(transaction, &assessed, context, took);
         Some((assessed.decision, answer))
     }
 
@@ -216,12 +214,18 @@ impl Pipeline {
         }))
     }
 
-    fn count(&self, transaction: &Transaction, assessed: &Assessed<'_>, context: Context<'_>) {
+    fn count(
+        &self,
+        transaction: &Transaction,
+        assessed: &Assessed<'_>,
+        context: Context<'_>,
+        took: Duration,
+    ) {
         self.shard.decided(&Answered {
             decision: assessed.decision,
             source: assessed.source,
             scored: Some(assessed.scored),
-            took: context.start.elapsed(),
+            took,
             trace: context.trace,
         });
         self.rules.count(&assessed.verdict);
@@ -233,7 +237,7 @@ impl Pipeline {
         }
     }
 
-    fn log(&self, transaction: &Transaction, assessed: &Assessed<'_>, context: Context<'_>) {
+    fn log(&self, transaction: &Transaction, assessed: &Assessed<'_>, context: Context<'_>, took: Duration) {
         let mut entry = Entry {
             served: &self.policy.served,
             role: if context.shadow {
@@ -247,7 +251,7 @@ impl Pipeline {
             rules: &[],
             reasons: &[],
             imputed: &[],
-            took: context.start.elapsed(),
+            took,
             transaction: Some(transaction.id),
             customer: transaction.customer,
             terminal: transaction.terminal,
@@ -322,14 +326,6 @@ fn columns(mut bits: u128) -> impl Iterator<Item = usize> {
     })
 }
 
-/// An answer as it is kept: the decision in front, because the HTTP status follows from it.
-fn stored(decision: Decision, answer: &Bytes) -> Bytes {
-    let mut stored = Vec::with_capacity(1 + answer.len());
-    stored.push(decision as u8);
-    stored.extend_from_slice(answer);
-    stored.into()
-}
-
 fn replayed(stored: &Bytes) -> Outcome {
     let decision = stored
         .first()
@@ -346,13 +342,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_comes_back_from_the_store_as_it_was() {
+    fn what_is_kept_tells_its_decision_or_is_not_answered() {
         for decision in Decision::ALL {
-            let answer = Bytes::from_static(b"{}");
-            let Outcome::Decided(again, body) = replayed(&stored(decision, &answer)) else {
+            let stored = [&[decision as u8], "{}".as_bytes()].concat();
+            let Outcome::Decided(again, body) = replayed(&stored.into()) else {
                 panic!("it was stored")
             };
-            assert_eq!((again, body), (decision, answer));
+            assert_eq!((again, &body[..]), (decision, "{}".as_bytes()));
         }
         assert!(matches!(replayed(&Bytes::new()), Outcome::Conflict));
         assert!(matches!(

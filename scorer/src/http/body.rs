@@ -1,8 +1,9 @@
 //! Reading of a request's body: bounded in size and time.
 
-use std::time::Duration;
+use std::{pin::pin, task::Poll, time::Duration};
 
 use bytes::{Bytes, BytesMut};
+use futures::poll;
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
@@ -27,7 +28,12 @@ pub async fn read(
     if encoding.is_some_and(|e| !e.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(RequestError::Encoding);
     }
-    timeout(within, collect(body, limit))
+    let mut whole = pin!(collect(body, limit));
+    // It mostly came with the head, and then needs no timer.
+    if let Poll::Ready(read) = poll!(whole.as_mut()) {
+        return read;
+    }
+    timeout(within, whole)
         .await
         .unwrap_or(Err(RequestError::BodyTimeout))
 }

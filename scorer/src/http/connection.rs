@@ -142,6 +142,8 @@ fn builder(versions: Versions) -> auto::Builder<OnThisThread> {
     // Deadlines are the guarded stream's business: hyper's own would close idle connections too.
     builder
         .http1()
+        // Answers are short: copied behind their head they cost less than a list of two parts.
+        .writev(false)
         .header_read_timeout(None)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD_BYTES);

@@ -11,7 +11,14 @@ use crate::{
     rules::{Action, Mode},
 };
 
-/// Writes the answer. Names of rules, features and groups are JSON-safe: they were checked when they were read.
+/// What an answer has beside its receipt and the model's version, if nothing is to be listed.
+const USUAL: usize = 160;
+
+/// More room than this is given back: answers are kept for a day.
+const SLACK: usize = 64;
+
+/// Writes the answer, behind the byte of its decision: so it is kept, because the HTTP status follows from the decision.
+/// Names of rules, features and groups are JSON-safe: they were checked when they were read.
 pub(super) fn write(
     policy: &Policy,
     transaction: &Transaction,
@@ -19,7 +26,9 @@ pub(super) fn write(
     receipt: Option<&str>,
 ) -> Bytes {
     let decision = assessed.decision;
-    let mut body = String::with_capacity(512);
+    let room = USUAL + policy.version_json.len() + receipt.map_or(0, str::len);
+    let mut body = String::with_capacity(room);
+    body.push(char::from(decision as u8));
     body.push_str(if decision == Decision::Block {
         "{\"is_fraud\":true"
     } else {
@@ -66,6 +75,9 @@ pub(super) fn write(
         let _ = write!(body, ",\"receipt\":\"{receipt}\"");
     }
     body.push('}');
+    if body.capacity() - body.len() > SLACK {
+        body.shrink_to_fit();
+    }
     body.into()
 }
 
