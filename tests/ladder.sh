@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# `make test`: the whole ladder. First everything is built, one after the other. Then there are two lanes: one for the tests of
-# processes, and beside it, at low priority, one for what only has to end. Last comes the whole cluster, alone: where nothing
-# may fail under load, a machine that is full for seconds is a failure that says nothing.
+# `make test`: the whole ladder. First everything is built, one after the other. Then there are two lanes of about the same
+# length: one begins with the tests of processes, the other, at low priority, with those that mostly wait for an API server.
+# Last comes the whole cluster, alone: where nothing may fail under load, a machine that is full for seconds is a failure that
+# says nothing.
 # A rung's output is kept in target/ladder and shown when it ends. A rung that fails does not hide the others; the summary
 # names each with its time, and what was skipped with the reason.
 set -uo pipefail
@@ -66,7 +67,7 @@ api_server=(access admission api_server leader node reconcile rollout telemetry)
 tests_on_an_api_server() {
   local selected=() name
   for name in "${api_server[@]}"; do selected+=(--test "$name"); done
-  cargo test --no-fail-fast --workspace "${selected[@]}"
+  cargo test --no-fail-fast --workspace "${selected[@]}" -- --test-threads 8
 }
 
 # shellcheck disable=SC2317 # called by rung
@@ -110,15 +111,18 @@ whole_cluster() {
   fi
 }
 
-# What mostly waits comes first, beside the first lane's busiest rung.
+what_is_busy() {
+  rung "unit, property and process tests (cargo test)" all_other_tests
+  rung "chart" charts/tests/run.sh
+  rung "fuzzing, 4 s for each target" env FUZZ_SECONDS=4 tests/fuzz.sh
+}
+
 what_only_has_to_end() {
   renice -n $(($(nice) + 10)) $BASHPID >/dev/null
   rung "tests on a real API server (cargo test)" tests_on_an_api_server
   rung "training (pytest)" training_tests
   rung "the scorer scores like Python, six kinds of model (parity)" tests/parity.sh
   rung "clients of other projects (Triton's, KServe's, schemathesis)" tests/conformance.sh
-  rung "chart" charts/tests/run.sh
-  rung "fuzzing, 4 s for each target" env FUZZ_SECONDS=4 tests/fuzz.sh
 }
 
 prepare
@@ -129,7 +133,7 @@ beside=$!
 set +m
 trap 'kill -- -$beside 2>/dev/null' EXIT
 lane=2 rungs=0
-rung "unit, property and process tests (cargo test)" all_other_tests
+what_is_busy
 wait $beside
 trap - EXIT
 lane=4 rungs=0
