@@ -123,7 +123,7 @@ plot = axes(
 ordered = np.sort(difference["XGBoost, hist"])[::-1]
 plot.loglog(np.maximum(ordered, 1e-9), np.arange(1, len(ordered) + 1))
 plot.axvline(TOLERANCE, color="black", linewidth=1)
-far = claim("largest difference, hist behind a scaler", difference["XGBoost, hist"].max(), low=0.05, noted=0.91)
+far = claim("largest difference, hist behind a scaler", difference["XGBoost, hist"].max(), low=0.02, noted=0.91)
 many = claim("rows that are off, %", 100 * off["XGBoost, hist"] / len(test), low=0.1, noted=100 * 2269 / 58264)
 
 

@@ -171,7 +171,7 @@ claim(
     "alerts of the stable model, % of the rows", 100 * (scores["the stable model"] >= ALERT).mean(), 0.3, 1, noted=0.51
 )
 retrain, outage = measured["trained a week later"], measured["terminal risk = 0"]
-of_good = claim("PSI of the good model that was trained a week later", retrain["psi"], 0.03, 2, noted=0.56)
+of_good = claim("PSI of the good model that was trained a week later", retrain["psi"], 0.01, 2, noted=0.56)
 stopped = claim("good candidates above 0.25", sum(measured[n]["psi"] > PSI_LIMIT for n in GOOD), low=2, noted=4)
 of_outage = claim("PSI of the outage of terminal risk", outage["psi"], high=0.05, noted=0.009)
 claim("PSI of that good one for one of the outage", of_good / of_outage, low=5, noted=0.56 / 0.009)
