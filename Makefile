@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help demo demo-down test e2e lint crds proto images bench fuzz science models clean
+.PHONY: help demo demo-down test e2e lint crds proto images bench fuzz science models notebooks clean
 
 help: ## this text
 	@printf 'fraudops: a Kubernetes operator for fraud models. New here? `make demo`, then README.md.\n\n'
@@ -45,6 +45,9 @@ science: ## the handbook's published figures beside ours, six data sets (at most
 
 models: ## good and bad candidates for a rollout, each with its mistake measured; writes examples/models
 	tests/training.sh models
+
+notebooks: ## JupyterLab with the notebooks of examples/training, on 127.0.0.1; prints its address
+	tests/training.sh notebooks lab
 
 clean: ## stop our clusters and remove everything that was built
 	tests/stage.sh all down

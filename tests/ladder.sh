@@ -60,6 +60,12 @@ training_tests() {
   venv=$(tests/venv.sh train) && (cd examples/training && "$venv/bin/python" -m pytest)
 }
 
+# shellcheck disable=SC2317 # called by rung
+notebooks() {
+  cargo build --quiet --workspace --bin fraudops-simulator &&
+    FRAUDOPS_SIMULATOR=$PWD/target/debug/fraudops-simulator tests/training.sh notebooks
+}
+
 # Tests that wait for an API server of their own most of the time. One that is not named here runs with all others.
 api_server=(access admission api_server leader node reconcile rollout telemetry)
 
@@ -121,6 +127,7 @@ what_only_has_to_end() {
   renice -n $(($(nice) + 10)) $BASHPID >/dev/null
   rung "tests on a real API server (cargo test)" tests_on_an_api_server
   rung "training (pytest)" training_tests
+  rung "notebooks, from top to bottom" notebooks
   rung "the scorer scores like Python, six kinds of model (parity)" tests/parity.sh
   rung "clients of other projects (Triton's, KServe's, schemathesis)" tests/conformance.sh
 }

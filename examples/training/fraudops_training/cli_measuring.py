@@ -91,7 +91,7 @@ def add_pipeline(actions: argparse._SubParsersAction) -> None:
 
 
 def add_research(actions: argparse._SubParsersAction) -> None:
-    """`reproduce` and `catalogue`."""
+    """`reproduce`, `catalogue` and `notebooks`."""
     made = add_command(
         actions,
         "reproduce",
@@ -112,6 +112,18 @@ def add_research(actions: argparse._SubParsersAction) -> None:
     )
     made.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the models")
     _simulator(made)
+
+    made = add_command(
+        actions,
+        "notebooks",
+        measuring.notebooks,
+        "execute the notebooks, and render them",
+        "Runs each from top to bottom in a kernel of its own; a claim that is no longer true fails it.\n"
+        "$FRAUDOPS_NOTEBOOKS_DATA is small (the default), full, or a file with features.",
+    )
+    made.add_argument("names", nargs="*", metavar="NAME", help="03, or 03_models [all of the folder]")
+    made.add_argument("--folder", type=Path, default=Path("notebooks"), metavar="DIR", help="[%(default)s]")
+    made.add_argument("--html", type=Path, metavar="DIR", help="write a page of each, with its outputs, to this folder")
 
 
 def _simulator(made: argparse.ArgumentParser) -> None:

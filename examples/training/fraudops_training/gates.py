@@ -18,6 +18,11 @@ GROWTH = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 50.0)
 """Alternatives of the ratio test, as multiples of the ratio that is tolerated."""
 
 LOST = (0.6, 0.5, 0.35, 0.2, 0.05)
+"""Alternatives of the retention test that fails a candidate."""
+
+KEPT = (0.75, 0.8, 0.85, 0.9, 0.95, 0.99)
+"""Those of the test that lets it pass."""
+
 MIN_RETENTION = 0.7
 PSI_LIMIT = 0.25
 PSI_ROWS = 500
@@ -52,10 +57,10 @@ class Pairs:
         for _ in range(draws):
             rows = rng.choice(len(old), length, p=share)
             a, b = old[rows], new[rows]
-            found["retention"].append(_first(_kept(a & b, a & ~b, MIN_RETENTION, LOST), 1 / ALPHA))
-            found["newAlerts"].append(_first(ratio(b & ~a, a, 0.5), 1 / ALPHA))
-            found["alertRatioHigh"].append(_first(ratio(b, a, 2.0), 2 / ALPHA))
-            found["alertRatioLow"].append(_first(ratio(a, b, 2.0), 2 / ALPHA))
+            found["retention"].append(first(retention(a & b, a & ~b, MIN_RETENTION, LOST), 1 / ALPHA))
+            found["newAlerts"].append(first(ratio(b & ~a, a, 0.5), 1 / ALPHA))
+            found["alertRatioHigh"].append(first(ratio(b, a, 2.0), 2 / ALPHA))
+            found["alertRatioLow"].append(first(ratio(a, b, 2.0), 2 / ALPHA))
         return {name: float(np.median(values)) for name, values in found.items()}
 
 
@@ -69,16 +74,17 @@ def ratio(events: np.ndarray, others: np.ndarray, tolerated: float) -> np.ndarra
     return _mean(steps)
 
 
-def _kept(kept: np.ndarray, lost: np.ndarray, limit: float, alternatives: Sequence[float]) -> np.ndarray:
-    """Logarithm of the evidence that a smaller share than `limit` is kept."""
-    return _mean([np.cumsum(kept * np.log(p / limit) + lost * np.log((1 - p) / (1 - limit))) for p in alternatives])
+def retention(held: np.ndarray, lost: np.ndarray, limit: float, alternatives: Sequence[float]) -> np.ndarray:
+    """Logarithm of the evidence that another share than `limit` is kept: less for `LOST`, more for `KEPT`."""
+    return _mean([np.cumsum(held * np.log(p / limit) + lost * np.log((1 - p) / (1 - limit))) for p in alternatives])
 
 
 def _mean(logs: Sequence[np.ndarray]) -> np.ndarray:
     return np.logaddexp.reduce(np.array(logs), axis=0) - np.log(len(logs))
 
 
-def _first(evidence: np.ndarray, limit: float) -> float:
+def first(evidence: np.ndarray, limit: float) -> float:
+    """After how many transactions the evidence first reaches the limit; infinity for never."""
     over = evidence >= np.log(limit)
     return float(np.argmax(over) + 1) if over.any() else float("inf")
 

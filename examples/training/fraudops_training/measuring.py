@@ -119,6 +119,13 @@ def catalogue(arguments: argparse.Namespace) -> None:
     print(arguments.out)
 
 
+def notebooks(arguments: argparse.Namespace) -> None:
+    """Executes notebooks, and renders them when a folder is given."""
+    from .notebooks import run
+
+    run(arguments.folder, arguments.names, arguments.html)
+
+
 def table(measures: dict) -> str:
     """Measures for people."""
     calibration = measures["calibration"]
