@@ -26,12 +26,12 @@ use serde_json::Value;
 
 pub use kind::Kind;
 pub use meta::{
-    APPLIED_HASH, DIGEST, MANAGED_BY, MODEL_LABEL, MTLS, SCORER_PORT, URI, VERSION, VERSION_HASH,
+    APPLIED_HASH, DIGEST, LISTS, MANAGED_BY, MODEL_LABEL, MTLS, SCORER_PORT, URI, VERSION, VERSION_HASH,
     client_certificate_name, issuer_name, receipt_keys_name, secret_name, selector, server_certificate_name,
     version_name,
 };
 pub use receipt_keys::build as receipt_keys;
-pub use serving::asks_who_calls;
+pub use serving::{asks_who_calls, mounted_lists};
 pub use traefik::Backend;
 
 pub(crate) use policy::policy;

@@ -9,7 +9,7 @@ use std::{
 
 use fraudops_crds::FraudModel;
 use futures::{FutureExt, Stream, StreamExt, future::join_all, stream};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::{core::v1::ConfigMap, discovery::v1::EndpointSlice};
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{DeleteParams, ListParams, Preconditions},
@@ -35,6 +35,7 @@ use crate::{
     reconcile::{
         Context,
         apply::find,
+        lists::Mounted,
         observe::{self, is_unknown_kind},
         pods::PodClient,
         reconcile,
@@ -54,6 +55,9 @@ const DEBOUNCE: Duration = Duration::from_millis(200);
 const LOOK_FOR_KINDS: Duration = Duration::from_secs(15);
 /// A watch without a sign of life for so long is opened again (seconds).
 const WATCH_TIMEOUT: u32 = 60;
+
+/// Every namespace has a ConfigMap of this name, and it is nobody's list.
+const NO_LIST: &str = "metadata.name!=kube-root-ca.crt";
 
 type Seen = PartialObjectMeta<FraudModel>;
 
@@ -90,6 +94,7 @@ pub async fn run(
         numbers: PodScrape::default(),
         settling: Settling::new(settings.settling_delay, Instant::now()),
         truce: Truce::default(),
+        lists: Mounted::default(),
     });
     let scopes: Vec<Option<String>> = match namespaces.as_slice() {
         [] => vec![None],
@@ -144,6 +149,7 @@ impl Scope {
         );
         control = control.watches_stream(slices.default_backoff().touched_objects(), labelled);
         let control = control
+            .reconcile_on(self.clone().lists())
             .graceful_shutdown_on(async move { shutdown.cancelled().await })
             .run(
                 |seen, scope: Arc<Scope>| async move { scope.visit(seen).await },
@@ -213,6 +219,37 @@ impl Scope {
         stream::once(installed).flatten().boxed()
     }
 
+    /// The models of which a list's ConfigMap changed. Begins when a pod has one; only the metadata of ConfigMaps is asked for.
+    fn lists(self: Arc<Self>) -> impl Stream<Item = ObjectRef<Seen>> + Send + 'static {
+        let wanted = async move {
+            self.ctx.lists.wanted().await;
+            let maps = watcher(
+                self.api::<PartialObjectMeta<ConfigMap>>(),
+                config().fields(NO_LIST),
+            );
+            maps.default_backoff()
+                .touched_objects()
+                .flat_map(move |map| stream::iter(self.concerned(map)))
+        };
+        stream::once(wanted).flatten().boxed()
+    }
+
+    fn concerned(&self, map: watcher::Result<PartialObjectMeta<ConfigMap>>) -> Vec<ObjectRef<Seen>> {
+        match map {
+            Ok(map) => {
+                let namespace = map.namespace().unwrap_or_default();
+                let models = self.ctx.lists.models_with(&namespace, &map.name_any());
+                let due = models.into_iter();
+                due.map(|(namespace, name)| ObjectRef::new(&name).within(&namespace))
+                    .collect()
+            }
+            Err(error) => {
+                warn!(kind = "ConfigMap", error = %chain(&error), "watch");
+                vec![]
+            }
+        }
+    }
+
     async fn visit(&self, seen: Arc<Seen>) -> Result<Action, Error> {
         let key = ObjectRef::from_obj(seen.as_ref());
         let _visit = self.ctx.metrics.visit(&observe::key(seen.as_ref()));
@@ -255,6 +292,7 @@ impl Scope {
             Ok(watcher::Event::Delete(model)) => {
                 let key = ObjectRef::from_obj(model);
                 self.ctx.metrics.model_gone(&observe::key(model));
+                self.ctx.lists.forget(model);
                 self.failures().remove(&key);
                 tokio::spawn(drop_route(self.ctx.client.clone(), model.clone()));
             }

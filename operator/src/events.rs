@@ -24,6 +24,18 @@ pub struct News {
     note: String,
 }
 
+impl News {
+    /// Something that is wrong and is in no condition.
+    pub fn warning(reason: &str, action: &'static str, note: String) -> Self {
+        Self {
+            warning: true,
+            reason: reason.into(),
+            action,
+            note,
+        }
+    }
+}
+
 impl Events {
     /// Events of the process `instance`.
     pub fn new(client: Client, instance: String) -> Self {

@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod difference;
 pub mod keys;
+pub mod lists;
 pub mod observe;
 pub mod observed;
 pub mod plan;
@@ -59,6 +60,8 @@ pub struct Context {
     pub settling: settling::Settling,
     /// Ends fights with other field managers.
     pub truce: truce::Truce,
+    /// Which ConfigMaps are lists of which model.
+    pub lists: lists::Mounted,
 }
 
 /// Brings what is there to what `spec` asks for, as far as this visit can, and says in `status` how far that is.
@@ -71,6 +74,8 @@ pub async fn reconcile(seen: Arc<PartialObjectMeta<FraudModel>>, ctx: Arc<Contex
         ctx.metrics.model_gone(&key);
         return Ok(Action::await_change());
     };
+    // Whatever else this visit comes to: a list must reach the pods also while a spec is wrong, and within seconds.
+    lists::announce(&ctx, &model).await;
     let outcome = match validate::validate(&model, &ctx.defaults) {
         Ok(valid) => advance(&ctx, &model, &valid).await,
         Err(invalid) => {

@@ -96,9 +96,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
   verbs: [list, watch]
+{{- /* Lists of ids that may change at any time: whether they did is read from the ConfigMaps' metadata, never their content,
+which RBAC cannot tell apart. Only of namespaces with FraudModels that have such lists. */}}
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [list, watch]
+{{- /* patch: one annotation on a model's own pods, so that their kubelets take a changed list over at once. Whoever may
+patch Deployments, as above, may as well change pods: this adds no power over them. */}}
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list]
+  verbs: [list, patch]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]

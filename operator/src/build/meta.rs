@@ -26,6 +26,9 @@ pub const URI: &str = "fraudops.dev/model-uri";
 /// Annotation of a Deployment: its pods speak TLS and ask for client certificates. Absent where they do not.
 pub const MTLS: &str = "fraudops.dev/mtls";
 
+/// Annotation of a scorer pod: the states of its lists' ConfigMaps that its kubelet was told of. Absent until one changes.
+pub const LISTS: &str = "fraudops.dev/lists";
+
 /// Name of the port that predictions are served on.
 pub const SCORER_PORT: &str = "http";
 /// Name of that port in the Service of pods that speak TLS.

@@ -1,5 +1,7 @@
 //! What the `scorer` container gets from the manifest beside its flags: environment, mounts, volumes.
 
+use std::collections::BTreeSet;
+
 use fraudops_crds::fraud_model::ModelVersion;
 use k8s_openapi::api::core::v1::{ConfigMapVolumeSource, EnvVar, Pod, Volume, VolumeMount};
 
@@ -15,6 +17,8 @@ const LISTS_DIR: &str = "/etc/fraudops/lists";
 const TOKENS_DIR: &str = "/etc/fraudops/tokens";
 const TLS_DIR: &str = "/etc/fraudops/tls";
 const DECISION_LOG_DIR: &str = "/etc/fraudops/decision-log";
+/// What the names of the volumes of lists begin with.
+const LIST_VOLUME: &str = "list-";
 /// Variables that make the scorer ask who calls.
 const TOKENS: &str = "FRAUDOPS_TOKENS";
 const TLS_CLIENT_SAN: &str = "FRAUDOPS_TLS_CLIENT_SAN";
@@ -26,6 +30,15 @@ pub fn asks_who_calls(pod: &Pod) -> bool {
         .filter(|container| container.name == "scorer")
         .flat_map(|container| container.env.iter().flatten());
     variables.any(|variable| [TOKENS, TLS_CLIENT_SAN].contains(&variable.name.as_str()))
+}
+
+/// The ConfigMaps that a scorer pod has mounted as lists.
+pub fn mounted_lists(pod: &Pod) -> BTreeSet<&str> {
+    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    let lists = volumes.filter(|volume| volume.name.starts_with(LIST_VOLUME));
+    lists
+        .filter_map(|volume| Some(volume.config_map.as_ref()?.name.as_str()))
+        .collect()
 }
 
 /// The spec's environment, the policy, and where the mounted Secrets are.
@@ -175,5 +188,5 @@ fn list_maps(model: &ValidModel) -> impl Iterator<Item = (String, &str, &str)> {
         Some((list.as_str(), config_map.name.as_str()))
     });
     maps.enumerate()
-        .map(|(i, (list, config_map))| (format!("list-{i}"), list, config_map))
+        .map(|(i, (list, config_map))| (format!("{LIST_VOLUME}{i}"), list, config_map))
 }

@@ -214,6 +214,10 @@ impl Bench {
         self.operate().await
     }
 
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     pub fn api<K>(&self) -> Api<K>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
@@ -420,6 +424,17 @@ impl Bench {
             }
         }
         Ok(())
+    }
+
+    /// How many patches the operator has sent that were accepted.
+    pub fn patches(&self) -> u64 {
+        let text = self.metrics.encode();
+        let accepted = text
+            .lines()
+            .filter(|line| line.contains("verb=\"patch\",code=\"200\""));
+        accepted
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+            .sum()
     }
 
     /// The operator's requests so far that were no reads, as its metrics tell them.

@@ -5,6 +5,8 @@
 
 mod split;
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use futures::future::join_all;
 use http::{HeaderValue, StatusCode, header};
@@ -72,12 +74,13 @@ impl Refused {
     }
 }
 
-/// Answers a batch of at most `limit` transactions; 200 whatever becomes of each.
+/// Answers a batch of at most `limit` transactions, their scores due by `deadline`; 200 whatever becomes of each.
 pub async fn answer<S: Scoring>(
     scoring: &S,
     content_type: Option<&HeaderValue>,
     body: &Bytes,
     limit: usize,
+    deadline: Instant,
 ) -> Result<Answer, Refused> {
     let form = form(content_type).ok_or(Refused::ContentType)?;
     let transactions = match form {
@@ -85,7 +88,7 @@ pub async fn answer<S: Scoring>(
         Form::Lines => split::lines(body, limit),
     };
     let transactions = transactions.map_err(Refused::Body)?;
-    let results = join_all(transactions.iter().map(|one| scoring.predict_json(one))).await;
+    let results = join_all(transactions.iter().map(|one| scoring.predict_json(one, deadline))).await;
     let mut text = String::with_capacity(2 + results.len() * 160);
     for (index, (status, result)) in results.iter().enumerate() {
         text.push_str(match (form, index) {

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     rc::Rc,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -108,13 +108,20 @@ impl Scoring for Fake {
         "2026.11.1"
     }
 
-    async fn score_rows(&self, rows: Vec<f32>) -> Vec<Result<f32, Failure>> {
+    fn limit(&self) -> Duration {
+        PATIENCE
+    }
+
+    async fn score_rows(&self, rows: Vec<f32>, deadline: Instant) -> Vec<Result<f32, Failure>> {
+        let late = deadline <= Instant::now();
         self.calls.set(self.calls.get() + 1);
         tokio::task::yield_now().await;
         let firsts = rows.chunks_exact(self.width()).map(|row| row[0]);
         firsts
             .map(|first| {
-                if first < 0.0 {
+                if late {
+                    Err(Failure::Deadline)
+                } else if first < 0.0 {
                     Err(Failure::Engine)
                 } else {
                     Ok(first)
@@ -123,7 +130,7 @@ impl Scoring for Fake {
             .collect()
     }
 
-    async fn predict_json(&self, body: &[u8]) -> (StatusCode, String) {
+    async fn predict_json(&self, body: &[u8], _: Instant) -> (StatusCode, String) {
         self.under_way.set(self.under_way.get() + 1);
         self.most.set(self.most.get().max(self.under_way.get()));
         tokio::task::yield_now().await;

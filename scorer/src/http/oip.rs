@@ -8,8 +8,10 @@ mod request;
 mod response;
 pub mod tensor;
 
+use std::time::Instant;
+
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 
 pub use path::{Target, check as check_model};
@@ -20,7 +22,7 @@ use super::{
     answer::{self, Answer},
     scoring::Scoring,
 };
-use crate::decision::Decision;
+use crate::{decision::Decision, engine::Failure};
 
 /// Where the JSON ends and the binary data begins.
 pub const HEADER_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
@@ -92,24 +94,22 @@ fn metadata<S: Scoring>(scoring: &S) -> Value {
     })
 }
 
-/// Scores the rows of one inference request.
+/// Scores the rows of one inference request by `deadline`.
 pub async fn infer<S: Scoring>(
     scoring: &S,
     asked: &path::Asked,
     headers: &HeaderMap,
     body: &Bytes,
     max_rows: usize,
+    deadline: Instant,
 ) -> Result<Answer, Invalid> {
     if let Err(unknown) = asked.check(scoring.model_name(), scoring.model_version()) {
         return Ok(error(StatusCode::NOT_FOUND, &unknown.0));
     }
     let request = request::read(headers, body, scoring.width(), max_rows)?;
-    let scored = match score(scoring, request.rows).await {
+    let scored = match score(scoring, request.rows, deadline).await {
         Ok(scored) => scored,
-        Err(row) => {
-            let sentence = format!("the model failed on row {row}");
-            return Ok(error(StatusCode::INTERNAL_SERVER_ERROR, &sentence));
-        }
+        Err((row, failure)) => return Ok(unscored(row, failure)),
     };
     Ok(response::write(
         &response::Head::of(scoring, request.id),
@@ -118,13 +118,43 @@ pub async fn infer<S: Scoring>(
     ))
 }
 
-/// Scores and decisions of all rows, or the first row that the model failed on.
-async fn score<S: Scoring>(scoring: &S, rows: Vec<f32>) -> Result<Vec<(f32, Decision)>, usize> {
-    let scores = scoring.score_rows(rows).await;
+/// Scores and decisions of all rows, or the first row without one, and why.
+async fn score<S: Scoring>(
+    scoring: &S,
+    rows: Vec<f32>,
+    deadline: Instant,
+) -> Result<Vec<(f32, Decision)>, (usize, Failure)> {
+    let scores = scoring.score_rows(rows, deadline).await;
     let scored = scores.into_iter().enumerate();
     scored
-        .map(|(row, score)| score.map(|score| (score, scoring.decide(score))).map_err(|_| row))
+        .map(|(row, score)| match score {
+            Ok(score) => Ok((score, scoring.decide(score))),
+            Err(failure) => Err((row, failure)),
+        })
         .collect()
+}
+
+/// What is said of a row without a score, here and over gRPC.
+pub fn sentence(row: usize, failure: Failure) -> String {
+    match failure {
+        Failure::Engine | Failure::NotAProbability => format!("the model failed on row {row}"),
+        Failure::Deadline => format!("row {row} was not scored in time"),
+        Failure::Overloaded => String::from("too many rows wait; try again"),
+    }
+}
+
+fn unscored(row: usize, failure: Failure) -> Answer {
+    let status = match failure {
+        Failure::Engine | Failure::NotAProbability => StatusCode::INTERNAL_SERVER_ERROR,
+        Failure::Deadline => StatusCode::GATEWAY_TIMEOUT,
+        Failure::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let mut answer = error(status, &sentence(row, failure));
+    if failure == Failure::Overloaded {
+        let soon = HeaderValue::from_static("1");
+        answer.headers_mut().insert(header::RETRY_AFTER, soon);
+    }
+    answer
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub fn document(contract: &Contract, demands: Demands) -> Value {
         "info": {
             "title": format!("fraudops scorer: {name}"),
             "version": version,
-            "description": "Scores card payments. Answers carry X-Request-ID; a harmless one that is sent comes back. X-Deadline-Ms shortens the deadline of /predict.",
+            "description": "Scores card payments. Answers carry X-Request-ID; a harmless one that is sent comes back. X-Deadline-Ms shortens the deadline of a score.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": paths(name, version, demands),
@@ -129,6 +129,7 @@ fn infer(name: &str) -> Value {
         "415": answer("The body is compressed", "OipError"),
         "500": answer("The model failed on a row", "OipError"),
         "503": answer("Not ready, or too busy", "OipError"),
+        "504": answer("Not scored within the deadline", "OipError"),
     });
     let summary = "Score rows of features (Open Inference Protocol v2): no rules, no receipts";
     let mut infer = operation(summary, json!([parts::path_parameter("model", name)]), answers);

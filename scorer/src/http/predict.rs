@@ -1,6 +1,6 @@
 //! `POST /predict`: transport around the pipeline.
 
-mod deadline;
+pub(super) mod deadline;
 
 use std::time::Instant;
 

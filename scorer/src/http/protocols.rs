@@ -1,10 +1,13 @@
 //! Everything on the serving port beside /predict, /feedback and the probes: batches, the Open Inference Protocol, and the
 //! documents for clients.
 
-use std::{cell::Cell, time::Duration};
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use hyper::{Request, body::Incoming};
 
 use super::{
@@ -14,6 +17,7 @@ use super::{
     docs,
     oip::{self, Target},
     openapi,
+    predict::deadline,
     scoring::Scoring,
 };
 use crate::{
@@ -139,6 +143,7 @@ impl Protocols {
         behind: &Behind<'_, S>,
         request: Request<Incoming>,
     ) -> Answer {
+        let start = Instant::now();
         let Some(scoring) = behind.scoring else {
             return refuse(route, behind, RequestError::NotReady);
         };
@@ -150,18 +155,16 @@ impl Protocols {
             Ok(body) => body,
             Err(error) => return refuse(route, behind, error),
         };
+        let due = deadline::of(&head.headers, start, scoring.limit());
         match route {
             Route::Oip(Target::Infer(asked)) => {
-                let answered = oip::infer(scoring, asked, &head.headers, &body, self.max_batch).await;
+                let answered = oip::infer(scoring, asked, &head.headers, &body, self.max_batch, due).await;
                 answered.unwrap_or_else(|invalid| {
                     behind.shard.refused_request(RequestError::InvalidRequest);
                     oip::error(StatusCode::BAD_REQUEST, &invalid.0)
                 })
             }
-            _ => {
-                self.batch(scoring, behind, head.headers.get(header::CONTENT_TYPE), &body)
-                    .await
-            }
+            _ => self.batch(scoring, behind, &head.headers, &body, due).await,
         }
     }
 
@@ -169,10 +172,12 @@ impl Protocols {
         &self,
         scoring: &S,
         behind: &Behind<'_, S>,
-        content_type: Option<&HeaderValue>,
+        headers: &HeaderMap,
         body: &Bytes,
+        due: Instant,
     ) -> Answer {
-        match batch::answer(scoring, content_type, body, self.max_batch).await {
+        let content_type = headers.get(header::CONTENT_TYPE);
+        match batch::answer(scoring, content_type, body, self.max_batch, due).await {
             Ok(answer) => answer,
             Err(refused) => {
                 behind.shard.refused_request(refused.kind());

@@ -1,6 +1,9 @@
 //! What the protocols need of a model in service: scores for rows, and the whole way of a transaction.
 
-use std::future::Future;
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
 
 use http::StatusCode;
 
@@ -20,11 +23,19 @@ pub trait Scoring {
     /// Its version, as answers carry it.
     fn model_version(&self) -> &str;
 
-    /// Scores `rows` (n × width, row-major): one result for each, in order. Only the model: neither rules nor receipts.
-    fn score_rows(&self, rows: Vec<f32>) -> impl Future<Output = Vec<Result<f32, Failure>>>;
+    /// How long a score may take. A caller can only shorten it.
+    fn limit(&self) -> Duration;
 
-    /// Takes one /predict body the whole way; answers the status and a JSON object.
-    fn predict_json(&self, body: &[u8]) -> impl Future<Output = (StatusCode, String)>;
+    /// Scores `rows` (n × width, row-major) by `deadline`: one result for each, in order. Only the model: neither rules nor
+    /// receipts.
+    fn score_rows(
+        &self,
+        rows: Vec<f32>,
+        deadline: Instant,
+    ) -> impl Future<Output = Vec<Result<f32, Failure>>>;
+
+    /// Takes one /predict body the whole way, its score due by `deadline`; answers the status and a JSON object.
+    fn predict_json(&self, body: &[u8], deadline: Instant) -> impl Future<Output = (StatusCode, String)>;
 
     /// The band of a score.
     fn decide(&self, score: f32) -> Decision;

@@ -1,6 +1,6 @@
 //! The pipeline as the other protocols see it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -45,18 +45,20 @@ impl Scoring for Pipeline {
         &self.policy.version
     }
 
-    async fn score_rows(&self, rows: Vec<f32>) -> Vec<Result<f32, Failure>> {
-        let deadline = Instant::now() + self.policy.deadline;
+    fn limit(&self) -> Duration {
+        self.policy.deadline
+    }
+
+    async fn score_rows(&self, rows: Vec<f32>, deadline: Instant) -> Vec<Result<f32, Failure>> {
         self.batcher.score_rows(&rows, Some(deadline)).await
     }
 
-    async fn predict_json(&self, body: &[u8]) -> (StatusCode, String) {
-        let start = Instant::now();
+    async fn predict_json(&self, body: &[u8], deadline: Instant) -> (StatusCode, String) {
         let context = Context {
-            start,
+            start: Instant::now(),
             trace: None,
             request: "",
-            deadline: start + self.policy.deadline,
+            deadline,
             shadow: false,
         };
         let refused = |error: RequestError, status: StatusCode, detail: &str| {

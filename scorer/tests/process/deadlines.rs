@@ -3,22 +3,24 @@
 use serde_json::{Value, json};
 
 use crate::{
-    client::{Connection, post},
+    client::{Answer, Connection, post},
     server::{Server, good},
 };
 
 fn post_with(server: &Server, limit: &str) -> Value {
-    let body = good();
-    let mut connection = Connection::open(server.http).unwrap();
-    connection
-        .send(format!(
-            "POST /predict HTTP/1.1\r\nhost: x\r\nx-deadline-ms: {limit}\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        ))
-        .unwrap();
-    let answer = connection.answer().unwrap();
+    let answer = send_with(server, limit, "/predict", &good());
     assert_eq!(answer.status, 200);
     answer.json()
+}
+
+fn send_with(server: &Server, limit: &str, path: &str, body: &str) -> Answer {
+    let mut connection = Connection::open(server.http).unwrap();
+    let length = body.len();
+    let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nx-deadline-ms: {limit}\r\n");
+    connection
+        .send(format!("{head}content-length: {length}\r\n\r\n{body}"))
+        .unwrap();
+    connection.answer().unwrap()
 }
 
 #[test]
@@ -59,4 +61,30 @@ fn a_caller_cannot_lengthen_the_deadline() {
         post(server.http, &good()).json()["fraud_probability"],
         Value::Null
     );
+}
+
+#[test]
+fn a_batch_and_an_inference_are_not_scored_for_a_caller_who_is_gone_either() {
+    let server = Server::ready(&["--workers", "1", "--deadline", "10s", "--on-model-error", "block"]);
+    let batch = |limit: &str| send_with(&server, limit, "/predict/batch", &format!("[{}]", good()));
+    let input = json!({ "name": "features", "datatype": "FP32", "shape": [1, 15], "data": vec![0; 15] });
+    let inference = json!({ "inputs": [input] }).to_string();
+    let infer = |limit: &str| send_with(&server, limit, "/v2/models/tiny/infer", &inference);
+
+    let late = batch("0").json();
+    assert_eq!(
+        (&late[0]["fraud_probability"], &late[0]["decision"]),
+        (&Value::Null, &json!("block")),
+        "{late}"
+    );
+    let late = infer("0");
+    assert_eq!(
+        (late.status, late.json()),
+        (504, json!({ "error": "row 0 was not scored in time" }))
+    );
+    assert_eq!(server.metric("fraud_inference_rows_total"), 0.0);
+
+    let scored = batch("10000").json();
+    assert!(scored[0]["fraud_probability"].is_number(), "{scored}");
+    assert_eq!(infer("10000").status, 200);
 }

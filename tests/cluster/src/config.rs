@@ -114,7 +114,6 @@ pub(crate) fn kubelet(network: Network) -> Result<String> {
         "podLogsDir": "/run/node/log/pods",
         "resolvConf": "/run/node/conf/resolv.conf",
         "serializeImagePulls": false,
-        "syncFrequency": "10s",
     }))
 }
 

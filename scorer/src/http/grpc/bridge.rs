@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
+    time::Instant,
 };
 
 use tokio::{
@@ -140,7 +141,8 @@ impl Jobs {
 }
 
 async fn score<S: Scoring>(scoring: Rc<S>, job: Job) {
-    let scores = scoring.score_rows(job.rows).await;
+    let deadline = Instant::now() + scoring.limit();
+    let scores = scoring.score_rows(job.rows, deadline).await;
     let rows = scores
         .into_iter()
         .map(|score| score.map(|score| (score, scoring.decide(score))))

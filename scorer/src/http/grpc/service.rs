@@ -14,7 +14,7 @@ use super::{
         grpc_inference_service_server::GrpcInferenceService,
     },
 };
-use crate::{http::oip, state::State};
+use crate::{engine::Failure, http::oip, state::State};
 
 /// Answers from what the bridge knows and scores.
 pub struct Inference {
@@ -121,8 +121,18 @@ impl GrpcInferenceService for Inference {
         }
         let scored = rows.into_iter().enumerate();
         let scored: Vec<_> = scored
-            .map(|(row, score)| score.map_err(|_| Status::internal(format!("the model failed on row {row}"))))
+            .map(|(row, score)| score.map_err(|failure| unscored(row, failure)))
             .collect::<Result<_, _>>()?;
         Ok(Response::new(convert::response(&by, id, &work, &scored)))
+    }
+}
+
+/// The codes of what `oip` says of a row without a score.
+fn unscored(row: usize, failure: Failure) -> Status {
+    let sentence = oip::sentence(row, failure);
+    match failure {
+        Failure::Engine | Failure::NotAProbability => Status::internal(sentence),
+        Failure::Deadline => Status::deadline_exceeded(sentence),
+        Failure::Overloaded => Status::resource_exhausted(sentence),
     }
 }

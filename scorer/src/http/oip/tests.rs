@@ -233,6 +233,32 @@ fn binary_data_must_have_the_announced_size() {
 }
 
 #[test]
+fn what_the_caller_no_longer_waits_for_is_a_504() {
+    on_one_thread(async {
+        let port = start(Transport::default(), LIMITS);
+        let caller = port.caller(Version::HTTP_11);
+        let body = json!({"inputs": [input(2, json!(rows(&[0.25, 0.5])))]}).to_string();
+        let got = caller
+            .send(Method::POST, INFER, &[("x-deadline-ms", "0")], body.clone())
+            .await;
+        assert_eq!(got.status, StatusCode::GATEWAY_TIMEOUT);
+        assert_eq!(got.json(), json!({"error": "row 0 was not scored in time"}));
+        let patient = [("x-deadline-ms", "10000")];
+        assert_eq!(
+            caller.send(Method::POST, INFER, &patient, body).await.status,
+            StatusCode::OK
+        );
+    });
+}
+
+#[test]
+fn rows_that_find_no_room_are_to_be_sent_again() {
+    let answer = unscored(3, Failure::Overloaded);
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.headers()[header::RETRY_AFTER], "1");
+}
+
+#[test]
 fn a_failed_model_is_a_500_and_another_model_a_404() {
     on_one_thread(async {
         let port = start(Transport::default(), LIMITS);

@@ -1,0 +1,225 @@
+//! Changed lists on a real kube-apiserver: which pods are told, and how often. No kubelet runs here: the pods are objects
+//! that the test makes. That a kubelet looks at a pod that was told is shown by tests/e2e.
+
+#[path = "api/bench.rs"]
+#[allow(dead_code, reason = "shared with the other tests")]
+mod bench;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::{
+    admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
+    core::v1::{ConfigMap, Pod},
+    events::v1::Event,
+};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use serde_json::json;
+
+use bench::{Bench, condition, eventually, model};
+
+const LISTS: &str = "fraudops.dev/lists";
+const MODEL: &str = "card-fraud";
+const PODS: [&str; 2] = ["card-fraud-a", "card-fraud-b"];
+
+#[tokio::test]
+async fn a_changed_config_map_is_told_once_to_each_pod_and_to_nobody_else() -> Result<()> {
+    let bench = with_lists().await?;
+    assert_eq!(told(&bench, PODS[0]).await?, None, "it was started with the list");
+
+    let (before, version) = (bench.patches(), change(&bench, "blocked", "1").await?);
+    both_are_told(&bench, &version).await?;
+    bench.writes_nothing_more().await?;
+    assert_eq!(bench.patches() - before, 2, "one for each pod");
+
+    // Neither a pod that comes later nor one without the list, and no other ConfigMap.
+    start(&bench, "card-fraud-c", MODEL).await?;
+    start(&bench, "other", "another-model").await?;
+    change(&bench, "unrelated", "1").await?;
+    bench.writes_nothing_more().await?;
+    assert_eq!(bench.patches() - before, 2);
+    for pod in ["card-fraud-c", "other"] {
+        assert_eq!(told(&bench, pod).await?, None, "{pod}");
+    }
+
+    let version = change(&bench, "blocked", "1\n2").await?;
+    both_are_told(&bench, &version).await?;
+    bench.writes_nothing_more().await?;
+    assert_eq!(bench.patches() - before, 5, "and the one that came later");
+    let pod = bench.api::<Pod>().get(PODS[0]).await?;
+    assert_eq!(pod.annotations().get("theirs").map(String::as_str), Some("1"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_change_that_no_operator_saw_is_told_by_the_next_one() -> Result<()> {
+    let bench = with_lists().await?;
+    bench.stop().await;
+    let version = change(&bench, "blocked", "1").await?;
+    let bench = bench.restart().await?;
+    both_are_told(&bench, &version).await?;
+
+    // One that is deleted and made again is another one; without it the pods go on with what they have.
+    let maps = bench.api::<ConfigMap>();
+    maps.delete("blocked", &DeleteParams::default()).await?;
+    bench.writes_nothing_more().await?;
+    both_are_told(&bench, &version).await?;
+    let version = change(&bench, "blocked", "2").await?;
+    both_are_told(&bench, &version).await
+}
+
+#[tokio::test]
+async fn a_spec_that_is_wrong_keeps_no_list_from_the_pods() -> Result<()> {
+    let bench = with_lists().await?;
+    // More than fits the environment of a pod, which no admission rule sees.
+    let values: Vec<i64> = (0..1000).map(|id| 900_000_000_000_000_000 + id).collect();
+    let lists =
+        ["a", "b", "c", "d", "e", "f", "g", "h"].map(|list| (list.to_owned(), json!({ "values": values })));
+    let lists: serde_json::Map<_, _> = lists.into_iter().collect();
+    bench.patch(MODEL, json!({ "spec": { "lists": lists } })).await?;
+    bench
+        .wait_status(MODEL, |s| condition(s, "Ready").reason == "InvalidSpec")
+        .await?;
+    let version = change(&bench, "blocked", "1").await?;
+    both_are_told(&bench, &version).await
+}
+
+#[tokio::test]
+async fn pods_that_may_not_be_told_are_an_event_and_nothing_else() -> Result<()> {
+    let bench = with_lists().await?;
+    forbid_notes(&bench).await?;
+    let version = change(&bench, "blocked", "1").await?;
+    let event = eventually("an event", || async {
+        let events = bench.api::<Event>().list(&Default::default()).await?.items;
+        Ok(events
+            .into_iter()
+            .find(|event| event.reason.as_deref() == Some("ListNotAnnounced")))
+    })
+    .await?;
+    let note = event.note.unwrap_or_default();
+    ensure!(
+        note.contains("annotate pod card-fraud-") && note.contains("no notes here"),
+        "{note}"
+    );
+    // The rest of the visit goes on as ever.
+    bench
+        .patch(MODEL, json!({ "spec": { "scorer": { "replicas": 3 } } }))
+        .await?;
+    eventually("three replicas", || async {
+        let deployments = bench.api::<k8s_openapi::api::apps::v1::Deployment>();
+        let all = deployments.list(&Default::default()).await?.items;
+        Ok(all
+            .into_iter()
+            .find(|one| one.spec.as_ref().and_then(|spec| spec.replicas) == Some(3)))
+    })
+    .await?;
+    cluster::<ValidatingAdmissionPolicyBinding>(&bench)
+        .delete("no-notes", &DeleteParams::default())
+        .await?;
+    eventually("the policy is gone", || async {
+        Ok((!is_forbidden(&bench).await).then_some(()))
+    })
+    .await?;
+    bench.poke(MODEL).await?;
+    both_are_told(&bench, &version).await
+}
+
+/// A model that serves with a list in the ConfigMap `blocked`, and two pods that were started with it.
+async fn with_lists() -> Result<Bench> {
+    let bench = Bench::start().await?;
+    change(&bench, "blocked", "").await?;
+    let mut wanted = model(MODEL, "1");
+    wanted["spec"]["lists"] = json!({ "blocked": { "configMapRef": { "name": "blocked" } } });
+    bench.create(wanted).await?;
+    let deployment = bench.deployment(MODEL, "1").await?;
+    for pod in PODS {
+        start(&bench, pod, MODEL).await?;
+    }
+    bench.make_ready(&deployment).await?;
+    bench.issue_certificate(MODEL).await?;
+    bench.wait_ready(MODEL).await?;
+    bench.writes_nothing_more().await?;
+    Ok(bench)
+}
+
+/// Writes one id a line into a ConfigMap; gives its resource version.
+async fn change(bench: &Bench, map: &str, ids: &str) -> Result<String> {
+    let body = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": map }, "data": { "ids": ids } });
+    let whoever = PatchParams::apply("kubectl").force();
+    let written = bench
+        .api::<ConfigMap>()
+        .patch(map, &whoever, &Patch::Apply(&body))
+        .await?;
+    written.resource_version().context("no resource version")
+}
+
+/// A pod as the Deployment of `model` would make it, in another second than what was written before: the API server's times
+/// have no fractions.
+async fn start(bench: &Bench, name: &str, model: &str) -> Result<()> {
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let volumes = match model {
+        MODEL => json!([{ "name": "list-0", "configMap": { "name": "blocked" } }]),
+        _ => json!([{ "name": "source", "configMap": { "name": "blocked" } }]),
+    };
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": { "name": name, "labels": { "fraudops.dev/model": model }, "annotations": { "theirs": "1" } },
+        "spec": { "containers": [{ "name": "scorer", "image": "scorer:test" }], "volumes": volumes } }))?;
+    bench.api::<Pod>().create(&PostParams::default(), &pod).await?;
+    Ok(())
+}
+
+/// What the pod was told of its lists.
+async fn told(bench: &Bench, pod: &str) -> Result<Option<String>> {
+    let pod = bench.api::<Pod>().get(pod).await?;
+    Ok(pod.annotations().get(LISTS).cloned())
+}
+
+async fn both_are_told(bench: &Bench, version: &str) -> Result<()> {
+    for pod in PODS {
+        eventually("the pod is told", || async {
+            let told = told(bench, pod).await?;
+            Ok((told == Some(format!("blocked={version}"))).then_some(()))
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// Lets nobody write our annotation, and waits until that is in force.
+async fn forbid_notes(bench: &Bench) -> Result<()> {
+    let policy: ValidatingAdmissionPolicy = serde_json::from_value(
+        json!({ "metadata": { "name": "no-notes" }, "spec": {
+        "matchConstraints": { "resourceRules": [{ "apiGroups": [""], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["pods"] }] },
+        "validations": [{ "message": "no notes here",
+            "expression": format!("!has(object.metadata.annotations) || !('{LISTS}' in object.metadata.annotations)") }] } }),
+    )?;
+    let binding: ValidatingAdmissionPolicyBinding =
+        serde_json::from_value(json!({ "metadata": { "name": "no-notes" },
+        "spec": { "policyName": "no-notes", "validationActions": ["Deny"] } }))?;
+    cluster(bench).create(&PostParams::default(), &policy).await?;
+    cluster(bench).create(&PostParams::default(), &binding).await?;
+    eventually("the policy is in force", || async {
+        Ok(is_forbidden(bench).await.then_some(()))
+    })
+    .await
+}
+
+async fn is_forbidden(bench: &Bench) -> bool {
+    let dry = PatchParams {
+        dry_run: true,
+        ..PatchParams::default()
+    };
+    let attempt = json!({ "metadata": { "annotations": { LISTS: "" } } });
+    let pods = bench.api::<Pod>();
+    pods.patch(PODS[0], &dry, &Patch::Merge(&attempt)).await.is_err()
+}
+
+fn cluster<K>(bench: &Bench) -> Api<K>
+where
+    K: kube::Resource<DynamicType = (), Scope = k8s_openapi::ClusterResourceScope>,
+{
+    Api::all(bench.client())
+}
