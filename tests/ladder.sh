@@ -67,7 +67,7 @@ notebooks() {
 }
 
 # Tests that wait for an API server of their own most of the time. One that is not named here runs with all others.
-api_server=(access admission api_server leader node reconcile rollout telemetry)
+api_server=(access admission api_server leader lists node reconcile rollout telemetry)
 
 # shellcheck disable=SC2317 # called by rung
 tests_on_an_api_server() {

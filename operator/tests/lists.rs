@@ -196,9 +196,11 @@ async fn forbid_notes(bench: &Bench) -> Result<()> {
         "validations": [{ "message": "no notes here",
             "expression": format!("!has(object.metadata.annotations) || !('{LISTS}' in object.metadata.annotations)") }] } }),
     )?;
-    let binding: ValidatingAdmissionPolicyBinding =
-        serde_json::from_value(json!({ "metadata": { "name": "no-notes" },
-        "spec": { "policyName": "no-notes", "validationActions": ["Deny"] } }))?;
+    let binding: ValidatingAdmissionPolicyBinding = serde_json::from_value(
+        json!({ "metadata": { "name": "no-notes" },
+        "spec": { "policyName": "no-notes", "validationActions": ["Deny"], "matchResources": { "namespaceSelector": {
+            "matchLabels": { "kubernetes.io/metadata.name": bench.namespace } } } } }),
+    )?;
     cluster(bench).create(&PostParams::default(), &policy).await?;
     cluster(bench).create(&PostParams::default(), &binding).await?;
     eventually("the policy is in force", || async {
