@@ -1,19 +1,16 @@
 #!/usr/bin/env bash
-# `make test`: the whole ladder. First everything is built, one after the other. Then there are two lanes of about the same
-# length: one begins with the tests of processes, the other, at low priority, with those that mostly wait for an API server.
-# Last comes the whole cluster, alone: where nothing may fail under load, a machine that is full for seconds is a failure that
-# says nothing.
+# `make test`: the whole ladder. First everything is built, one after the other. Then there are lanes: one for the tests of
+# processes, and beside it, at low priority, one for those that mostly wait for an API server. Then comes the whole cluster,
+# alone: where nothing may fail under load, a machine that is full for seconds is a failure that says nothing. What only
+# computes has a lane of its own from the beginning, which gets what the others leave of the processors.
 # A rung's output is kept in target/ladder and shown when it ends. A rung that fails does not hide the others; the summary
 # names each with its time, and what was skipped with the reason.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 export PATH="$HOME/.cargo/bin:$PATH"
 
-start=$SECONDS
 TIMEFORMAT='%U %S' # a rung's seconds of processor time, without those of a cluster that it starts
 logs=target/ladder
-rm -rf "$logs"
-mkdir -p "$logs"
 
 lane=1 rungs=0
 rung() { # title, command...
@@ -119,32 +116,51 @@ whole_cluster() {
 
 what_is_busy() {
   rung "unit, property and process tests (cargo test)" all_other_tests
-  rung "chart" charts/tests/run.sh
   rung "fuzzing, 4 s for each target" env FUZZ_SECONDS=4 tests/fuzz.sh
 }
 
-what_only_has_to_end() {
+what_mostly_waits() {
   renice -n $(($(nice) + 10)) $BASHPID >/dev/null
   rung "tests on a real API server (cargo test)" tests_on_an_api_server
-  rung "training (pytest)" training_tests
-  rung "notebooks, from top to bottom" notebooks
   rung "the scorer scores like Python, six kinds of model (parity)" tests/parity.sh
   rung "clients of other projects (Triton's, KServe's, schemathesis)" tests/conformance.sh
 }
 
+# Called in a session of its own: Linux shares the processors out among sessions first, and pods have shares of their own.
+what_only_computes() {
+  { echo 19 >/proc/self/autogroup; } 2>/dev/null # where the kernel has such groups
+  renice -n 19 $$ >/dev/null
+  rung "training (pytest)" training_tests
+  rung "notebooks, from top to bottom" notebooks
+  rung "chart" charts/tests/run.sh
+}
+
+if [ "${1:-}" = --what-only-computes ]; then
+  lane=5
+  what_only_computes
+  exit
+fi
+
+start=$SECONDS
+rm -rf "$logs"
+mkdir -p "$logs"
 prepare
-set -m # the lane is a process group, so that nothing of it is left behind
+# Both lanes are process groups, so that nothing of them is left behind.
+setsid tests/ladder.sh --what-only-computes &
+computing=$!
+set -m
 lane=3 rungs=0
-what_only_has_to_end &
-beside=$!
+what_mostly_waits &
+waiting=$!
 set +m
-trap 'kill -- -$beside 2>/dev/null' EXIT
+trap 'kill -- -$computing -$waiting 2>/dev/null' EXIT
 lane=2 rungs=0
 what_is_busy
-wait $beside
-trap - EXIT
+wait $waiting
 lane=4 rungs=0
 whole_cluster
+wait $computing
+trap - EXIT
 
 printf '\n\033[1m==> summary (the outputs are in %s)\033[0m\n' "$logs"
 printf '%-7s %6s %6s\n' verdict time cpu

@@ -19,6 +19,8 @@ bench) lock=tests/bench/peers/python/requirements.lock ;;
 *) sed -n '2,8s/^# //p' "$0" >&2 && exit 2 ;;
 esac
 venv=$PWD/target/venv-$1
+mkdir -p target
+exec 9>"$venv.lock" && flock 9 # another test may be about to make it
 # Scripts and the editable install name this checkout's path, and target/ may be shared by several.
 wanted=$({ pwd && cat "$lock" examples/training/pyproject.toml; } | sha256sum)
 if [ "$(cat "$venv/.made-from" 2>/dev/null)" != "$wanted" ]; then
