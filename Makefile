@@ -31,7 +31,7 @@ crds: ## write crds/fraudmodels.yaml from the Rust types, and the chart's copy o
 proto: ## write the Rust code and the descriptors of the gRPC protocol from scorer/proto
 	UPDATE=1 cargo test --quiet -p fraudops-scorer --test proto
 
-images: ## build the two images from the shipped Dockerfiles
+images: ## build the three images from the shipped Dockerfiles
 	tests/images.sh
 
 bench: ## the scorer against its peers and its limits, as tables (BENCH=quick: three minutes); writes docs/benchmarks.md

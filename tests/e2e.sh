@@ -22,17 +22,17 @@ run() { # cluster, names of test files (no other package has them: cargo looks i
 
 if [ $# -gt 0 ] || [ "${CLUSTER:-own}" = current ]; then
   up e2e
-  run e2e callers scoring steps story outage -- "$@"
+  run e2e callers scoring traffic steps story outage -- "$@"
   down e2e
   exit
 fi
 
 # Built and prepared once, before two would do it at the same time.
-cargo test --quiet --no-run --workspace --test callers --test outage --test scoring --test steps --test story
+cargo test --quiet --no-run --workspace --test callers --test outage --test scoring --test steps --test story --test traffic
 up e2e
 log=target/e2e-second.log failed=0
 # Subshells of their own: `||` would switch -e off in a function. The outage comes last: Traefik is slow for a while after it.
-(up e2e-second && run e2e-second callers scoring && run e2e-second outage && down e2e-second) >"$log" 2>&1 &
+(up e2e-second && run e2e-second callers scoring traffic && run e2e-second outage && down e2e-second) >"$log" 2>&1 &
 second=$!
 trap 'kill $second 2>/dev/null' EXIT
 (run e2e steps story && down e2e) &

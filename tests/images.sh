@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the operator's and the scorer's image from the shipped Dockerfiles, as docker-archives in target/testcluster/images.
+# Builds the images of the operator, the scorer and the simulator from the shipped Dockerfiles, as docker-archives in
+# target/testcluster/images.
 # The programs are built here and handed over (BINARY_STAGE=prebuilt); the base image is the one that the test cluster
 # makes from Debian's packages. Nothing is done when program, Dockerfile and base are what they were.
 # PROFILE=quick (demo, tests) is compiled in half the time of `release`, and runs a little slower.
@@ -19,16 +20,16 @@ run_buildah() {
     "$command" --signature-policy "$storage/policy.json" "$@"
 }
 
-build() { # name, limit in MB; the context is ready in target/images/NAME
-  local name=$1 limit=$2
+build() { # name, limit in MB, folder of the Dockerfile; the context is ready in target/images/NAME
+  local name=$1 limit=$2 dockerfile=$3/Dockerfile
   local context=target/images/$name tar=$images/$name.tar reference=localhost/fraudops/$name:dev inputs size
-  inputs=$(cat "$context"/* "$name/Dockerfile" "$images/base.tar" | sha256sum)
+  inputs=$(cat "$context"/* "$dockerfile" "$images/base.tar" | sha256sum)
   if [ ! -e "$tar" ] || [ "$(cat "$tar.inputs" 2>/dev/null)" != "$inputs" ]; then
-    say "build the image of the $name from $name/Dockerfile"
+    say "build the image of the $name from $dockerfile"
     mkdir -p "$storage"
     echo '{"default": [{"type": "insecureAcceptAnything"}]}' >"$storage/policy.json"
     run_buildah pull --quiet "docker-archive:$images/base.tar" >/dev/null
-    run_buildah bud --quiet --isolation chroot --file "$name/Dockerfile" --build-arg BINARY_STAGE=prebuilt \
+    run_buildah bud --quiet --isolation chroot --file "$dockerfile" --build-arg BINARY_STAGE=prebuilt \
       --build-arg BASE=localhost/fraudops/base:1 --tag "$reference" "$context" >/dev/null
     rm -f "$tar"
     run_buildah push --quiet "$reference" "docker-archive:$tar:$reference"
@@ -42,11 +43,13 @@ build() { # name, limit in MB; the context is ready in target/images/NAME
 
 [ -e $images/base.tar ] || { cargo build --quiet --workspace --bin fraudops-testcluster && target/debug/fraudops-testcluster build; }
 profile=${PROFILE:-release}
-say "build the operator and the scorer, profile $profile (some minutes the first time)"
-cargo build --quiet --profile "$profile" -p fraudops-operator -p fraudops-scorer
+say "build the operator, the scorer and the simulator, profile $profile (some minutes the first time)"
+cargo build --quiet --profile "$profile" -p fraudops-operator -p fraudops-scorer -p fraudops-simulator
 PYTHON=$(tests/venv.sh push)/bin/python scorer/onnxruntime.sh target/onnxruntime
-mkdir -p target/images/operator target/images/scorer
+mkdir -p target/images/operator target/images/scorer target/images/simulator
 cp "target/$profile/fraudops-operator" target/images/operator/
 cp "target/$profile/fraudops-scorer" target/onnxruntime/libonnxruntime.so target/images/scorer/
-build operator 60
-build scorer 90
+cp "target/$profile/fraudops-simulator" target/images/simulator/
+build operator 60 operator
+build scorer 90 scorer
+build simulator 40 examples/simulator

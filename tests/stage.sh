@@ -9,6 +9,7 @@
 #   PLAIN_HTTP=1      that registry talks HTTP
 #   OPERATOR_IMAGE    where you pushed operator/Dockerfile's image, as repository:tag
 #   SCORER_IMAGE      where you pushed scorer/Dockerfile's image
+#   SIMULATOR_IMAGE   where you pushed examples/simulator/Dockerfile's image; without it no test sends live traffic
 #   TRAEFIK_ADDRESS   IP address of Traefik's entry point websecure (port 443)
 #   CA_FILE           certificate of the ClusterIssuer fraudops-ca (default: read from Secret cert-manager/fraudops-ca)
 set -euo pipefail
@@ -33,9 +34,11 @@ start_own_cluster() {
   TRAEFIK_ADDRESS=$(kubectl get nodes -o jsonpath='{.items[0].status.addresses[?(@.type=="InternalIP")].address}')
   REGISTRY=$TRAEFIK_ADDRESS:5000 PLAIN_HTTP=1
   OPERATOR_IMAGE=localhost/fraudops/operator:dev SCORER_IMAGE=localhost/fraudops/scorer:dev
+  SIMULATOR_IMAGE=localhost/fraudops/simulator:dev
   PROFILE=quick tests/images.sh
   load_image operator
   load_image scorer
+  load_image simulator
 }
 
 # Loads an image into the cluster's containerd, once for each build.
@@ -85,6 +88,7 @@ HELM_VALUES=$state/values.yaml
 REGISTRY=$REGISTRY
 PLAIN_HTTP=$PLAIN_HTTP
 TRAEFIK_ADDRESS=$TRAEFIK_ADDRESS
+SIMULATOR_IMAGE=${SIMULATOR_IMAGE:-}
 CA_FILE=$CA_FILE
 PYTHON=$venv/bin/python
 TRAINING=$venv/bin/fraudops-training

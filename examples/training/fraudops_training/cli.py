@@ -147,4 +147,9 @@ def _push(actions: argparse._SubParsersAction) -> None:
     command.add_argument("--model-version", help="version in the artifact [the tag]")
     command.add_argument("--card", type=Path, help="model card, Markdown [FILE with the extension .md]")
     command.add_argument("--licence", default="Apache-2.0", help="SPDX expression [%(default)s]")
+    command.add_argument(
+        "--patch",
+        action="store_true",
+        help="print what changes in a FraudModel instead of the uri: version, uri, sha256 and its thresholds",
+    )
     command.add_argument("--plain-http", action="store_true", help="talk HTTP, for a registry of your own")

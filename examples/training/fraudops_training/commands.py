@@ -7,11 +7,15 @@ import datetime as dt
 import json
 import sys
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from . import __version__
 from .algorithms import OPTIONS, named
 from .errors import TrainingError
 from .progress import say
+
+if TYPE_CHECKING:
+    from .patch import Patch
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -77,8 +81,17 @@ def push(arguments: argparse.Namespace) -> None:
         version=arguments.model_version,
         licence=arguments.licence,
     )
+    patch = _patch(arguments) if arguments.patch else None
     print(f"pushing {artifact.size:,} bytes to {reference}", file=sys.stderr)
-    print(registry.push(artifact, plain_http=arguments.plain_http))
+    uri = registry.push(artifact, plain_http=arguments.plain_http)
+    print(patch.to(uri).rstrip() if patch else uri)
+
+
+def _patch(arguments: argparse.Namespace) -> Patch:
+    """Read before the push: a file that nobody can serve is not worth it. Needs more packages than a push does."""
+    from .patch import Patch
+
+    return Patch.of(arguments.file)
 
 
 def _prepare(arguments: argparse.Namespace, kind: str, algorithm: str) -> tuple:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import requests
+import yaml
 from conftest import RunningRegistry
 
 from fraudops_training.cli import main
@@ -178,3 +179,28 @@ def test_pushing_needs_no_training_stack(registry, model):
     assert pushed.returncode == 0, pushed.stderr
     trained = subprocess.run([*command, "check", str(model)], capture_output=True, text=True, timeout=30)
     assert trained.returncode == 1 and "pip install 'fraudops-training[train]'" in trained.stderr
+
+
+QUICKSTART = Path(__file__).parents[2] / "quickstart/model/card-fraud-2026.11.1.onnx"
+
+
+def test_a_patch_has_everything_that_a_fraudmodel_says_about_a_file(registry, capsys):
+    assert push(QUICKSTART, f"{registry}/fraud/patch:1.0.0") == 0
+    uri = capsys.readouterr().out.strip()
+    assert push(QUICKSTART, f"{registry}/fraud/patch:1.0.0", "--patch") == 0
+    assert yaml.safe_load(capsys.readouterr().out) == {
+        "spec": {
+            "model": {
+                "version": "2026.11.1",
+                "uri": uri,
+                "sha256": hashlib.sha256(QUICKSTART.read_bytes()).hexdigest(),
+            },
+            "decision": {"review": 0.1, "block": 0.5},
+        }
+    }
+
+
+def test_a_file_without_metadata_gets_no_patch_and_is_not_pushed(registry, model, capsys):
+    assert push(model, f"{registry}/fraud/none:1.0.0", "--patch") == 1
+    assert str(model) in capsys.readouterr().err
+    assert requests.get(f"http://{registry}/v2/fraud/none/tags/list", timeout=10).status_code == 404

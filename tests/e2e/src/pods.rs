@@ -30,8 +30,13 @@ pub struct Metrics(String);
 impl Namespace {
     /// The pods of a FraudModel that are ready and not on their way out, by name.
     pub async fn pods_of(&self, name: &str) -> Result<Vec<Pod>> {
+        self.pods_with(&format!("fraudops.dev/model={name}")).await
+    }
+
+    /// The same by a label.
+    pub async fn pods_with(&self, label: &str) -> Result<Vec<Pod>> {
         let api = Api::<KubePod>::namespaced(self.client.clone(), &self.name);
-        let ours = ListParams::default().labels(&format!("fraudops.dev/model={name}"));
+        let ours = ListParams::default().labels(label);
         let mut pods: Vec<Pod> = api.list(&ours).await?.iter().filter_map(ready).collect();
         pods.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(pods)
@@ -43,9 +48,14 @@ impl Namespace {
         self.answer_of(request.body(body.to_vec().into())?).await
     }
 
-    /// The metrics of a pod.
+    /// The metrics of a model's pod.
     pub async fn metrics_of(&self, pod: &Pod) -> Result<Metrics> {
-        let request = Request::get(self.proxied(pod, ADMIN, "/metrics"));
+        self.metrics_at(pod, ADMIN).await
+    }
+
+    /// The metrics of any pod, by their port.
+    pub async fn metrics_at(&self, pod: &Pod, port: u16) -> Result<Metrics> {
+        let request = Request::get(self.proxied(pod, port, "/metrics"));
         let answer = self.answer_of(request.body(Body::empty())?).await?;
         ensure!(answer.status == 200, "{}: HTTP {}", pod.name, answer.status);
         Ok(Metrics(String::from_utf8(answer.bytes)?))

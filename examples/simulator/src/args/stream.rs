@@ -1,6 +1,10 @@
 //! How a stream is sent.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 use clap::{Args, ValueEnum};
 use fraudops_simulator::{
@@ -104,8 +108,9 @@ pub struct Stream {
     /// Break the inputs on their way; may make models look bad that are good
     #[arg(long = "break", value_enum, value_name = "MISTAKE")]
     broken: Option<Break>,
-    /// Number of the first row in TRANSACTION_ID: give another one when a scorer still remembers the ids
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    /// Number of the first row in TRANSACTION_ID, or now: microseconds since 1970. Give another one when a scorer still
+    /// remembers the ids
+    #[arg(long, value_name = "N", default_value = "0", value_parser = first_id)]
     first_id: u64,
     /// With --to -: add TX_FRAUD and TX_FRAUD_SCENARIO
     #[arg(long)]
@@ -204,6 +209,22 @@ fn refusal(field: &'static str, value: &str, problem: &str) -> InvalidSetting {
         value: value.to_owned(),
         problem: problem.to_owned(),
     }
+}
+
+/// Ids stay below 2^53, which every client reads exactly.
+const LARGEST_FIRST_ID: u64 = 9_000_000_000_000_000;
+
+/// `now` gives every run ids of its own: none sends a million rows in the second before the next one begins.
+fn first_id(text: &str) -> Result<u64, String> {
+    let number = if text == "now" {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        now.ok().and_then(|since| u64::try_from(since.as_micros()).ok())
+    } else {
+        text.parse().ok()
+    };
+    number
+        .filter(|number| *number <= LARGEST_FIRST_ID)
+        .ok_or_else(|| format!("must be a whole number up to {LARGEST_FIRST_ID}, or `now`"))
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -1,6 +1,6 @@
 //! The stream's own metrics, for Prometheus.
 
-use std::{fmt, io, net::SocketAddr};
+use std::{fmt, io, net::SocketAddr, sync::atomic::AtomicU64};
 
 use axum::{Router, extract::State, http::header, routing::get};
 use hdrhistogram::Histogram;
@@ -114,6 +114,18 @@ pub fn render(stats: &Stats) -> Result<String, fmt::Error> {
         "threshold",
         hits,
     );
+    shares(
+        &mut registry,
+        "precision_ratio",
+        "Share of frauds among labelled transactions that were flagged, from the start; NaN before there are any",
+        flagged.map(|(threshold, flagged)| (threshold, flagged.precision())),
+    );
+    shares(
+        &mut registry,
+        "recall_ratio",
+        "Share of flagged transactions among labelled frauds, from the start; NaN before there are any",
+        flagged.map(|(threshold, flagged)| (threshold, flagged.recall(fraud))),
+    );
     counter(&mut registry, "retries", "Requests sent again", stats.retries);
     counter(
         &mut registry,
@@ -145,6 +157,15 @@ fn counters(
     let family = Family::<Label, Counter>::default();
     for (value, count) in counts {
         family.get_or_create(&[(label, value)]).inc_by(count);
+    }
+    registry.register(name, help, family);
+}
+
+fn shares(registry: &mut Registry, name: &str, help: &str, shares: [(&'static str, Option<f64>); 2]) {
+    let family = Family::<Label, Gauge<f64, AtomicU64>>::default();
+    for (threshold, share) in shares {
+        let label = [("threshold", threshold.to_owned())];
+        family.get_or_create(&label).set(share.unwrap_or(f64::NAN));
     }
     registry.register(name, help, family);
 }
@@ -182,7 +203,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::stream::{answer::Answer, connection::Failure};
+    use crate::stream::{answer::Answer, connection::Failure, ledger::Labelled};
 
     #[test]
     fn the_page_has_counters_and_the_latency_in_seconds() {
@@ -199,8 +220,24 @@ mod tests {
             };
             stats.answered(&answer, start, start + Duration::from_millis(millis));
         }
+        for is_fraud in [true, true, false] {
+            stats.labelled(&Labelled {
+                decision: if is_fraud {
+                    Decision::Review
+                } else {
+                    Decision::Approve
+                },
+                receipt: None,
+                is_fraud,
+            });
+        }
         let page = render(&stats).unwrap();
         for line in [
+            "fraud_simulator_labels_total{label=\"fraud\"} 2",
+            "fraud_simulator_flagged_frauds_total{threshold=\"review\"} 2",
+            "fraud_simulator_precision_ratio{threshold=\"review\"} 1.0",
+            "fraud_simulator_precision_ratio{threshold=\"block\"} NaN",
+            "fraud_simulator_recall_ratio{threshold=\"block\"} 0.0",
             "fraud_simulator_transactions_total{truth=\"genuine\"} 2",
             "fraud_simulator_decisions_total{decision=\"review\"} 2",
             "fraud_simulator_decisions_total{decision=\"block\"} 0",

@@ -42,6 +42,24 @@ pub struct Flagged {
     pub frauds: u64,
 }
 
+impl Flagged {
+    /// Share of frauds among what was flagged; none when nothing was.
+    #[must_use]
+    pub fn precision(&self) -> Option<f64> {
+        ratio(self.frauds, self.all)
+    }
+
+    /// Share of what was flagged among `frauds`; none when there were none.
+    #[must_use]
+    pub fn recall(&self, frauds: u64) -> Option<f64> {
+        ratio(self.frauds, frauds)
+    }
+}
+
+fn ratio(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
 /// Counters, from the start.
 #[derive(Clone, Debug)]
 pub struct Stats {

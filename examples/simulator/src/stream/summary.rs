@@ -86,7 +86,11 @@ impl Summary {
             elapsed_seconds: rounded(elapsed),
             simulated_time: stats.simulated.and_then(|at| Timestamp::from_second(at).ok()),
             sent: stats.sent,
-            rate: ratio(stats.sent as f64, elapsed).map_or(0.0, rounded),
+            rate: if elapsed > 0.0 {
+                rounded(stats.sent as f64 / elapsed)
+            } else {
+                0.0
+            },
             frauds: stats.frauds,
             decisions: decisions.into_iter().collect(),
             model_errors: stats.model_errors,
@@ -120,15 +124,10 @@ fn latency(stats: &Stats) -> Latency {
 }
 
 fn quality(flagged: Flagged, frauds: u64) -> Quality {
-    let hits = flagged.frauds as f64;
     Quality {
-        precision: ratio(hits, flagged.all as f64).map(rounded),
-        recall: ratio(hits, frauds as f64).map(rounded),
+        precision: flagged.precision().map(rounded),
+        recall: flagged.recall(frauds).map(rounded),
     }
-}
-
-fn ratio(part: f64, whole: f64) -> Option<f64> {
-    (whole > 0.0).then(|| part / whole)
 }
 
 fn rounded(value: f64) -> f64 {

@@ -28,6 +28,10 @@ fn options_that_make_no_sense_are_refused_by_name() {
             "invalid value '0' for '--rate <N>': must be a number above 0, or `max`",
         ),
         (&["--rate", "5", "--speedup", "2"], "cannot be used with"),
+        (
+            &["--first-id", "9000000000000001"],
+            "must be a whole number up to 9000000000000000, or `now`",
+        ),
         (&["--duration", "0"], "must be a number of seconds above 0"),
         (
             &["--connections", "0"],

@@ -155,3 +155,15 @@ fn a_full_device_behind_the_standard_output_is_an_error() {
         .expect("the simulator runs");
     refused(&output, "--to - cannot be written: No space left on device");
 }
+
+#[test]
+fn a_run_that_counts_from_now_has_ids_that_none_before_it_had() {
+    let first = || {
+        let output = stream(&["--to", "-", "--rate", "max", "--limit", "1", "--first-id", "now"]);
+        succeeded(&output);
+        rows(&output)[0]["TRANSACTION_ID"].as_u64().expect("a number")
+    };
+    let earlier = first();
+    assert!(earlier > 1_700_000_000_000_000, "{earlier}");
+    assert!(first() > earlier);
+}
