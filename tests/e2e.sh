@@ -33,10 +33,10 @@ cargo test --quiet --no-run --workspace --test callers --test outage --test scor
 up e2e
 log=target/e2e-second.log failed=0
 # Subshells of their own: `||` would switch -e off in a function. The outage comes last: Traefik is slow for a while after it.
-(up e2e-second && run e2e-second callers scoring traffic && run e2e-second outage && down e2e-second) >"$log" 2>&1 &
+(up e2e-second && run e2e-second callers scoring && run e2e-second outage && down e2e-second) >"$log" 2>&1 &
 second=$!
 trap 'kill $second 2>/dev/null' EXIT
-(run e2e steps story && down e2e) &
+(run e2e steps story traffic && down e2e) &
 wait $! || failed=1
 wait $second || failed=1
 trap - EXIT

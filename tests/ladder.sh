@@ -117,13 +117,13 @@ whole_cluster() {
 what_is_busy() {
   rung "unit, property and process tests (cargo test)" all_other_tests
   rung "fuzzing, 4 s for each target" env FUZZ_SECONDS=4 tests/fuzz.sh
+  rung "clients of other projects (Triton's, KServe's, schemathesis)" tests/conformance.sh
 }
 
 what_mostly_waits() {
   renice -n $(($(nice) + 10)) $BASHPID >/dev/null
   rung "tests on a real API server (cargo test)" tests_on_an_api_server
   rung "the scorer scores like Python, six kinds of model (parity)" tests/parity.sh
-  rung "clients of other projects (Triton's, KServe's, schemathesis)" tests/conformance.sh
 }
 
 # Called in a session of its own: Linux shares the processors out among sessions first, and pods have shares of their own.
