@@ -66,6 +66,7 @@ fn conditions_mean_what_they_say() {
             true,
         ),
         ("TX_DATETIME < timestamp(\"2018-04-02T00:00:00+00:00\")", true),
+        ("timestamp(\"2018-04-02T00:30:00+02:00\").getHours() == 22", true),
         ("(TX_AMOUNT > 1.0) != (score > 0.5) && (true == true)", true),
         ("score >= 0.25 && score < 0.3", true),
         ("TX_AMOUNT\n  > // a comment\n  1.0", true),

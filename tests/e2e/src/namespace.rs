@@ -74,14 +74,17 @@ impl Namespace {
         .await
     }
 
-    /// The manifest of an example as it is, but for namespace, host and the model's uri. And the deadline: the usual 50 ms are
-    /// for a machine that only scores, and this one is cluster and tests at once.
+    /// The manifest of an example as it is, but for namespace, host and the model's uri. And for the machine, which is cluster
+    /// and tests at once: the usual deadline of 50 ms is for one that only scores, and two processors have to do for many
+    /// models.
     pub fn example(&self, example: &str, host: &str, model: &ModelFile) -> Result<Value> {
         let file = self.stage.path(&format!("examples/{example}/fraudmodel.yaml"));
         let mut manifest: Value = serde_yaml::from_str(&std::fs::read_to_string(file)?)?;
         manifest["metadata"]["namespace"] = json!(self.name);
         manifest["spec"]["model"]["uri"] = json!(model.uri);
         manifest["spec"]["decision"]["deadline"] = json!("2s");
+        manifest["spec"]["scorer"]["resources"] =
+            json!({ "requests": { "cpu": "50m", "memory": "64Mi" }, "limits": { "memory": "256Mi" } });
         manifest["spec"]["ingress"]["host"] = json!(host);
         Ok(manifest)
     }
