@@ -51,7 +51,7 @@ build() { # name, limit in MB, folder of the Dockerfile; the context is ready in
 profile=${PROFILE:-release}
 say "build the operator, the scorer and the simulator, profile $profile (some minutes the first time)"
 if [ "$profile" = dev ]; then
-  cargo build --quiet --workspace --bin fraudops-operator --bin fraudops-scorer --bin fraudops-simulator
+  cargo test --quiet --no-run --workspace # `cargo build` would compile them again, without what only tests need
   built=target/debug
 else
   cargo build --quiet --profile "$profile" -p fraudops-operator -p fraudops-scorer -p fraudops-simulator
