@@ -12,7 +12,7 @@ import yaml
 from conftest import SETS, one, render, value_set
 
 BIN = Path(sys.executable).parent
-# Twelve kinds of children with five verbs each; fourteen for models, events, endpoints, pods, lists and the key of receipts.
+# Twelve kinds of children with five verbs each; fourteen for models, events, endpoints, pods, lists and receipt keys.
 MOST_GRANTS = 74
 
 
