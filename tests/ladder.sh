@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# `make test`: the whole ladder. First everything is built. Then there are lanes: one for the tests of
-# processes, and beside it, at low priority, one for those that mostly wait for an API server. Then comes the whole cluster,
-# alone: where nothing may fail under load, a machine that is full for seconds is a failure that says nothing. What only
-# computes has a lane of its own from the beginning, which gets what the others leave of the processors.
+# `make test`: the whole ladder. First everything is built. Then there are lanes: one for the tests of processes, and beside it,
+# at low priority, one for those that mostly wait for an API server. Then comes the whole cluster, alone but for what only
+# computes: that has a lane of its own from the beginning, which gets what the others leave of the processors.
 # A rung's output is kept in target/ladder and shown when it ends. A rung that fails does not hide the others; the summary
 # names each with its time, and what was skipped with the reason.
 set -uo pipefail

@@ -6,6 +6,7 @@ mod batch;
 mod body;
 mod connection;
 mod contract;
+mod deadline;
 mod docs;
 mod entrance;
 mod feedback;

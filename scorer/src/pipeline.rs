@@ -99,7 +99,7 @@ impl Pipeline {
         };
         let Some(idempotency) = self.idempotency.as_ref().filter(|_| !context.shadow) else {
             return match self.decide(&transaction, &row, context).await {
-                Some((decision, stored)) => Outcome::Decided(decision, stored.slice(1..)),
+                Some(kept) => outcome(&kept),
                 None => Outcome::Overloaded,
             };
         };
@@ -108,32 +108,26 @@ impl Pipeline {
             .digest(&numbers(&transaction), &as_sent(&transaction, &row));
         match idempotency.begin(transaction.id, digest, context.start).await {
             Begin::Conflict => Outcome::Conflict,
-            Begin::Replay(stored) => replayed(&stored),
+            Begin::Replay(kept) => outcome(&kept),
             Begin::New(token) => match self.decide(&transaction, &row, context).await {
                 None => Outcome::Overloaded,
-                Some((decision, stored)) => match idempotency.complete(token, stored).await {
-                    Completed::Own(stored) => Outcome::Decided(decision, stored.slice(1..)),
-                    Completed::Replay(theirs) => replayed(&theirs),
+                Some(kept) => match idempotency.complete(token, kept).await {
+                    Completed::Own(kept) | Completed::Replay(kept) => outcome(&kept),
                     Completed::Conflict => Outcome::Conflict,
                 },
             },
         }
     }
 
-    /// The decision and the answer as it is kept, behind a byte; none when the queue is full.
-    async fn decide(
-        &self,
-        transaction: &Transaction,
-        row: &[f32],
-        context: Context<'_>,
-    ) -> Option<(Decision, Bytes)> {
+    /// The answer as it is kept, behind the byte of its decision; none when the queue is full.
+    async fn decide(&self, transaction: &Transaction, row: &[f32], context: Context<'_>) -> Option<Bytes> {
         let assessed = self.assess(transaction, row, context).await?;
         let receipt = self.receipt(transaction, row, &assessed);
         let answer = answer::write(&self.policy, transaction, &assessed, receipt.as_deref());
         let took = context.start.elapsed();
         self.count(transaction, &assessed, context, took);
         self.log(transaction, &assessed, context, took);
-        Some((assessed.decision, answer))
+        Some(answer)
     }
 
     async fn assess(
@@ -326,12 +320,13 @@ fn columns(mut bits: u128) -> impl Iterator<Item = usize> {
     })
 }
 
-fn replayed(stored: &Bytes) -> Outcome {
-    let decision = stored
+/// The answer to a transaction from what is kept of it.
+fn outcome(kept: &Bytes) -> Outcome {
+    let decision = kept
         .first()
         .and_then(|first| Decision::ALL.get(usize::from(*first)));
     match decision {
-        Some(decision) => Outcome::Decided(*decision, stored.slice(1..)),
+        Some(decision) => Outcome::Decided(*decision, kept.slice(1..)),
         // Kept by nothing that we know: to answer it would be a guess.
         None => Outcome::Conflict,
     }
@@ -345,16 +340,13 @@ mod tests {
     fn what_is_kept_tells_its_decision_or_is_not_answered() {
         for decision in Decision::ALL {
             let stored = [&[decision as u8], "{}".as_bytes()].concat();
-            let Outcome::Decided(again, body) = replayed(&stored.into()) else {
+            let Outcome::Decided(again, body) = outcome(&stored.into()) else {
                 panic!("it was stored")
             };
             assert_eq!((again, &body[..]), (decision, "{}".as_bytes()));
         }
-        assert!(matches!(replayed(&Bytes::new()), Outcome::Conflict));
-        assert!(matches!(
-            replayed(&Bytes::from_static(&[9, 1])),
-            Outcome::Conflict
-        ));
+        assert!(matches!(outcome(&Bytes::new()), Outcome::Conflict));
+        assert!(matches!(outcome(&Bytes::from_static(&[9, 1])), Outcome::Conflict));
     }
 
     #[test]

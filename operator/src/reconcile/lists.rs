@@ -20,7 +20,7 @@ use tracing::info;
 pub use mounted::Mounted;
 
 use self::note::{Edition, Note, notes};
-use super::{Context, observed::children_of};
+use super::{Context, observe::pods_of};
 use crate::{
     FIELD_MANAGER,
     build::{LISTS, mounted_lists},
@@ -70,13 +70,13 @@ pub async fn announce(ctx: &Context, model: &FraudModel) {
 
 /// The number of pods that were told.
 async fn tell(ctx: &Context, namespace: &str, model: &str) -> Result<usize, ListsError> {
-    let pods = Api::<Pod>::namespaced(ctx.client.clone(), namespace);
-    let ours = ListParams::default().labels(&children_of(model));
-    let here = pods.list(&ours).await.map_err(failed("list", "pods"))?.items;
+    let here = pods_of(ctx, namespace, model).await;
+    let here = here.map_err(failed("list", "pods"))?;
     let names: BTreeSet<&str> = here.iter().flat_map(mounted_lists).collect();
     ctx.lists.remember(namespace, model, &names);
     let editions = editions(ctx, namespace, &names).await?;
     let due = notes(&here, &editions);
+    let pods = Api::<Pod>::namespaced(ctx.client.clone(), namespace);
     // All of them are tried: one that cannot be told keeps nothing from the others.
     let told: Vec<Result<(), ListsError>> = stream::iter(due)
         .map(|note| pin(&pods, note))

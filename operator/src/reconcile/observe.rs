@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fraudops_crds::FraudModel;
-use futures::future::try_join_all;
+use futures::{TryFutureExt, future::try_join_all};
 use k8s_openapi::api::{core::v1::Pod, discovery::v1::EndpointSlice};
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -74,7 +74,7 @@ pub async fn observe(
     let (lists, endpoints, pods, rival) = futures::try_join!(
         lists,
         endpoints(ctx, valid),
-        list_pods(ctx, valid),
+        pods_of(ctx, &valid.namespace, &valid.name).map_err(reading("pods")),
         rival(ctx, model, valid)
     )?;
     let mut observed = Observed {
@@ -177,12 +177,14 @@ async fn endpoints(ctx: &Context, valid: &ValidModel) -> Result<BTreeMap<String,
     Ok(serving)
 }
 
-async fn list_pods(ctx: &Context, valid: &ValidModel) -> Result<Vec<Pod>, ObserveError> {
-    let api = Api::<Pod>::namespaced(ctx.client.clone(), &valid.namespace);
-    let pods = api
-        .list(&ListParams::default().labels(&children_of(&valid.name)))
-        .await;
-    Ok(pods.map_err(reading("pods"))?.items)
+/// The pods of a model.
+///
+/// # Errors
+/// When the API server can't be read.
+pub async fn pods_of(ctx: &Context, namespace: &str, model: &str) -> kube::Result<Vec<Pod>> {
+    let api = Api::<Pod>::namespaced(ctx.client.clone(), namespace);
+    let ours = ListParams::default().labels(&children_of(model));
+    Ok(api.list(&ours).await?.items)
 }
 
 /// Looks for an older FraudModel that has the host: the API server selects by host, so that this stays cheap.

@@ -1,7 +1,5 @@
 //! `POST /predict`: transport around the pipeline.
 
-pub(super) mod deadline;
-
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -10,7 +8,7 @@ use hyper::{Request, body::Incoming};
 
 use super::{
     answer::{self, Answer},
-    body,
+    body, deadline,
     server::Limits,
 };
 use crate::{

@@ -14,10 +14,9 @@ use super::{
     answer::{self, Answer},
     batch, body,
     contract::Contract,
-    docs,
+    deadline, docs,
     oip::{self, Target},
     openapi,
-    predict::deadline,
     scoring::Scoring,
 };
 use crate::{

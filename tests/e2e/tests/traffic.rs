@@ -89,7 +89,7 @@ async fn both_ends_agree(payments: &Namespace) -> Result<(Pod, [Quality; 2])> {
             };
             let own = payments.metrics_at(&pod, PORT).await?;
             let counted = Counted::by_scorers(payments).await?;
-            let (seen, judged) = (of_simulator(&own)?, THRESHOLDS.map(|at| counted.quality(at)));
+            let (seen, judged) = (of_simulator(&own)?, counted.qualities());
             let is_enough = counted.frauds >= ENOUGH;
             Ok(if is_enough && seen == judged {
                 Ok((pod, seen))
@@ -146,13 +146,15 @@ impl Counted {
         Ok(all)
     }
 
-    fn quality(&self, threshold: &'static str) -> Quality {
-        let (flagged, hits) = self.flagged[usize::from(threshold == THRESHOLDS[1])];
-        Quality {
-            threshold,
-            precision: hits / flagged,
-            recall: hits / self.frauds,
-        }
+    fn qualities(&self) -> [Quality; 2] {
+        std::array::from_fn(|at| {
+            let (flagged, hits) = self.flagged[at];
+            Quality {
+                threshold: THRESHOLDS[at],
+                precision: hits / flagged,
+                recall: hits / self.frauds,
+            }
+        })
     }
 }
 
