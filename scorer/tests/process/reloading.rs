@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::{
     client::{Answer, Connection, get, post},
-    server::{INPUTS, Server, fixture, poll, request},
+    server::{INPUTS, PATIENCE, Server, fixture, poll, request},
 };
 
 /// A file that has been as it is for a shorter time may still be written to.
@@ -432,7 +432,9 @@ fn many_reloads_leave_nothing_behind() {
         for number in numbers {
             mount.put(&tiny(number));
             server.signal("HUP");
+            let begun = Instant::now();
             wait_for(&server, number);
+            assert!(begun.elapsed() < PATIENCE / 3, "{:?}", begun.elapsed());
         }
     };
     let state = || {
