@@ -13,6 +13,7 @@ mkdir -p "$work"
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
 
+export ORT_DISABLE_TELEMETRY=1 # for the peers, too: what is measured is scoring
 tests/setup.sh bench
 say "building in release (some minutes the first time)"
 cargo build --quiet --release -p fraudops-simulator -p fraudops-scorer -p fraudops-bench

@@ -1,24 +1,52 @@
 //! The scorer's command line.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{
+    env,
+    os::unix::process::CommandExt,
+    process::{self, ExitCode},
+    sync::Arc,
+};
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use fraudops_scorer::{
     access,
     check::check,
     config::{Cli, Command, Effective},
-    model::{artifact, trial},
+    model::{NO_TELEMETRY, artifact, trial},
     serve::serve,
     telemetry::{Lossy, start_logs},
 };
 
 fn main() -> ExitCode {
+    if let Some(error) = start_again_without_telemetry() {
+        eprintln!("fraudops-scorer: {} cannot be set: {error}", NO_TELEMETRY.0);
+        return ExitCode::FAILURE;
+    }
     let matches = Cli::command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let logs = start_logs(cli.log_format, &cli.log_filter);
     let code = run(cli.command, &matches, &logs);
     logs.flush();
     code
+}
+
+/// ONNX Runtime's official builds report to their maker from the moment that they are loaded, unless a variable says
+/// otherwise. A process cannot set its own safely, so it becomes itself once more; none when the variable is there.
+fn start_again_without_telemetry() -> Option<std::io::Error> {
+    let (name, value) = NO_TELEMETRY;
+    if env::var_os(name).is_some() {
+        return None;
+    }
+    let program = match env::current_exe() {
+        Ok(program) => program,
+        Err(error) => return Some(error),
+    };
+    let mut arguments = env::args_os();
+    let mut again = process::Command::new(program);
+    if let Some(called) = arguments.next() {
+        again.arg0(called);
+    }
+    Some(again.args(arguments).env(name, value).exec())
 }
 
 fn run(command: Command, matches: &ArgMatches, logs: &Arc<Lossy>) -> ExitCode {

@@ -20,7 +20,7 @@ pub use load::{
 pub use metadata::{Feature, Metadata};
 pub use profile::{Deciles, Profile};
 pub use select::{ModelEngine, Selected, Wanted, select};
-pub use session::{OnnxEngine, Runtime, Shape};
+pub use session::{NO_TELEMETRY, OnnxEngine, Runtime, Shape};
 
 use std::fmt;
 

@@ -20,6 +20,11 @@ use crate::engine::{Engine, EngineError};
 /// The environment of this process. ort makes one in the life of a process, whatever becomes of it, so it is kept.
 static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
 
+/// Keeps ONNX Runtime (1.29 and later) from reporting to its maker: no upload, no identifier, and no database on disk, for
+/// whose `fsync` loading a model would wait. It must be there before the library is loaded; `with_telemetry(false)` comes after
+/// the first report.
+pub const NO_TELEMETRY: (&str, &str) = ("ORT_DISABLE_TELEMETRY", "1");
+
 /// ONNX Runtime's library, loaded once for the process.
 pub struct Runtime(Environment);
 

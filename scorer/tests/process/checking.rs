@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::server::{fixture_arg, scorer};
+use crate::server::{fixture_arg, library, scorer};
 
 fn check(arguments: &[&str]) -> (Option<i32>, String) {
     let output = scorer().arg("check").args(arguments).output().unwrap();
@@ -46,5 +46,22 @@ fn a_bad_model_is_explained_with_exit_code_1() {
         let json: Value = serde_json::from_str(&text).unwrap();
         assert_eq!((code, json["reason"].as_str()), (Some(1), Some(reason)));
         assert!(!json["message"].as_str().unwrap().is_empty());
+    }
+}
+
+/// Its builds keep an identifier and a queue of reports in the home directory.
+#[test]
+fn onnx_runtime_keeps_nothing_for_its_maker() {
+    for command in ["check", "trial"] {
+        let home = tempfile::tempdir().unwrap();
+        let mut scorer = scorer();
+        scorer.env_clear().env("HOME", home.path());
+        scorer
+            .args([command, &fixture_arg("tiny.onnx"), "--onnxruntime"])
+            .arg(library());
+        let output = scorer.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let kept: Vec<_> = home.path().read_dir().unwrap().collect();
+        assert!(kept.is_empty(), "{command}: {kept:?}");
     }
 }

@@ -16,7 +16,7 @@ use nix::sys::signal::Signal;
 use super::{Limits, Line, Report};
 use crate::{
     engine::Kind,
-    model::{Loaded, ModelError, Reason, Runtime, Verified, Wanted, load_onnx, load_tree},
+    model::{Loaded, ModelError, NO_TELEMETRY, Reason, Runtime, Verified, Wanted, load_onnx, load_tree},
 };
 
 /// The child's line is far shorter.
@@ -80,6 +80,7 @@ impl Trial<'_> {
         command
             .env_clear()
             .envs(kept)
+            .env(NO_TELEMETRY.0, NO_TELEMETRY.1)
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
         let mut child = command.spawn().map_err(|error| broken(&error))?;
