@@ -6,6 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$HOME/.cargo/bin:$PATH"
 
+export PROFILE=${PROFILE:-dev} # of the images: `cargo test` has built these programs
 up() { VENV=train tests/stage.sh "$1" up; }
 
 down() { # cluster

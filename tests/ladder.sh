@@ -91,7 +91,7 @@ all_other_tests() {
 # shellcheck disable=SC2317 # called by rung
 build() {
   cargo test --quiet --no-run --workspace && FUZZ_SECONDS=0 tests/fuzz.sh || return
-  if with_cluster && [ "${CLUSTER:-own}" = own ]; then PROFILE=quick tests/images.sh; fi
+  if with_cluster && [ "${CLUSTER:-own}" = own ]; then PROFILE=dev tests/images.sh; fi
 }
 
 with_cluster() { [ "$(id -u)" -eq 0 ] || [ "${CLUSTER:-own}" = current ]; }

@@ -35,7 +35,7 @@ start_own_cluster() {
   REGISTRY=$TRAEFIK_ADDRESS:5000 PLAIN_HTTP=1
   OPERATOR_IMAGE=localhost/fraudops/operator:dev SCORER_IMAGE=localhost/fraudops/scorer:dev
   SIMULATOR_IMAGE=localhost/fraudops/simulator:dev
-  PROFILE=quick tests/images.sh
+  PROFILE=${PROFILE:-quick} tests/images.sh
   load_image operator
   load_image scorer
   load_image simulator
