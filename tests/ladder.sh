@@ -48,7 +48,7 @@ onnx_runtime() { PYTHON=$(tests/venv.sh push)/bin/python scorer/onnxruntime.sh t
 stores() { tests/stores.sh >target/stores-missing; }
 
 # shellcheck disable=SC2317 # called by rung
-cluster_programs() { cargo build --quiet --workspace --bin fraudops-testcluster && target/debug/fraudops-testcluster build; }
+images() { PROFILE=dev tests/images.sh; }
 
 # shellcheck disable=SC2317 # called by rung
 training_tests() {
@@ -89,22 +89,24 @@ all_other_tests() {
 
 # What the lanes run. They ask for it again in the same words, and find it.
 # shellcheck disable=SC2317 # called by rung
-build() {
-  cargo test --quiet --no-run --workspace && FUZZ_SECONDS=0 tests/fuzz.sh || return
-  if with_cluster && [ "${CLUSTER:-own}" = own ]; then PROFILE=dev tests/images.sh; fi
-}
+build() { cargo test --quiet --no-run --workspace && FUZZ_SECONDS=0 tests/fuzz.sh; }
 
 with_cluster() { [ "$(id -u)" -eq 0 ] || [ "${CLUSTER:-own}" = current ]; }
 
 prepare() {
   rung "setup" tests/setup.sh
-  rung "ONNX Runtime's library" onnx_runtime
-  rung "the test cluster's programs and images" cluster_programs
+  rung "the program that starts test clusters" cargo build --quiet --workspace --bin fraudops-testcluster
   # Go beside Rust, which leaves a processor idle while it compiles the largest crates.
-  (lane=0 rungs=0 && rung "servers for the tests of fetch" stores) &
+  (
+    lane=0 rungs=0
+    rung "ONNX Runtime's library" onnx_runtime
+    rung "the test cluster's programs and images" target/debug/fraudops-testcluster build
+    rung "servers for the tests of fetch" stores
+  ) &
   rung "build" build
   wait
   while read -r line; do skipped "tests of fetch with $line"; done <target/stores-missing
+  if with_cluster && [ "${CLUSTER:-own}" = own ]; then rung "images" images; fi
 }
 
 whole_cluster() {

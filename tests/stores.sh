@@ -20,7 +20,7 @@ go_programs() {
   stamp=$(cat tests/stores/go.mod tests/stores/go.sum | sha256sum)
   [ "$(cat "$bin/.go.stamp" 2>/dev/null)" = "$stamp" ] && return
   say "building versitygw and fake-gcs-server (two to four minutes on two cores; once)"
-  if (cd tests/stores && CGO_ENABLED=0 "$go" build -trimpath -ldflags '-s -w' -o "$bin/" \
+  if (cd tests/stores && CGO_ENABLED=0 "$go" build -trimpath -gcflags=all=-dwarf=false -ldflags '-s -w' -o "$bin/" \
     github.com/versity/versitygw/cmd/versitygw github.com/fsouza/fake-gcs-server) >&2; then
     echo "$stamp" >"$bin/.go.stamp"
   else

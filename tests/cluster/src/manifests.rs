@@ -20,7 +20,7 @@ const TRAEFIK: Source = Source {
 
 const CERT_MANAGER: Source = Source {
     name: "cert-manager",
-    module: "cert-manager",
+    module: "addons",
     path: "github.com/cert-manager/cert-manager",
     folder: "deploy/crds",
     files: &[
