@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # `make e2e`: the story on two whole clusters side by side, each with about as much to do.
-#   tests/e2e.sh [PART_OF_A_TEST_NAME]    with a name everything runs on one cluster
+#   tests/e2e.sh PART_OF_A_TEST_NAME    what has that name, on one cluster
+#   tests/e2e.sh --outage               the test that mostly waits; the second cluster stays up
+#   tests/e2e.sh --but-outage           everything else
 # KEEP=1 leaves the clusters up afterwards; they are also left up when a test fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -21,24 +23,34 @@ run() { # cluster, names of test files (no other package has them: cargo looks i
   E2E_CLUSTER=$cluster cargo test --no-fail-fast --workspace "${flags[@]}" -- --show-output --test-threads 4 "${@:2}"
 }
 
-if [ $# -gt 0 ] || [ "${CLUSTER:-own}" = current ]; then
+# shellcheck disable=SC2086 # the names of files are words
+halves() { # test files of the first cluster, test files of the second
+  local log=target/e2e-second.log failed=0
   up e2e
-  run e2e callers scoring traffic steps story outage -- "$@"
-  down e2e
-  exit
-fi
+  # Subshells of their own: `||` would switch -e off in a function.
+  (up e2e-second && run e2e-second $2 && down e2e-second) >"$log" 2>&1 &
+  beside=$!
+  trap 'kill $beside 2>/dev/null' EXIT
+  (run e2e $1 && down e2e) &
+  wait $! || failed=1
+  wait $beside || failed=1
+  trap - EXIT
+  cat "$log"
+  return $failed
+}
 
-# Built and prepared once, before two would do it at the same time.
+# Built once, before two would do it at the same time.
 cargo test --quiet --no-run --workspace --test callers --test outage --test scoring --test steps --test story --test traffic
-up e2e
-log=target/e2e-second.log failed=0
-# Subshells of their own: `||` would switch -e off in a function. The outage comes last: Traefik is slow for a while after it.
-(up e2e-second && run e2e-second callers scoring && run e2e-second outage && down e2e-second) >"$log" 2>&1 &
-second=$!
-trap 'kill $second 2>/dev/null' EXIT
-(run e2e steps story traffic && down e2e) &
-wait $! || failed=1
-wait $second || failed=1
-trap - EXIT
-cat "$log"
-exit $failed
+case ${1:-} in
+--outage) up e2e-second && run e2e-second outage ;;
+--but-outage) halves "steps" "story callers scoring traffic" ;;
+*)
+  if [ $# -gt 0 ] || [ "${CLUSTER:-own}" = current ]; then
+    up e2e
+    run e2e callers scoring traffic steps story outage -- "$@"
+    down e2e
+  else
+    halves "steps story" "outage callers scoring traffic"
+  fi
+  ;;
+esac

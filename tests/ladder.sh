@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `make test`: the whole ladder. First everything is built. Then there are lanes: one for the tests of processes, and beside it,
-# at low priority, one for those that mostly wait for an API server. Then comes the whole cluster, alone but for what only
-# computes: that has a lane of its own from the beginning, which gets what the others leave of the processors.
+# at low priority, those that mostly wait, for an API server to answer or to come back. Then come the whole clusters, alone but
+# for what only computes: that has a lane of its own from the beginning, which gets what the others leave of the processors.
 # A rung's output is kept in target/ladder and shown when it ends. A rung that fails does not hide the others; the summary
 # names each with its time, and what was skipped with the reason.
 set -uo pipefail
@@ -91,7 +91,7 @@ all_other_tests() {
 # shellcheck disable=SC2317 # called by rung
 build() { cargo test --quiet --no-run --workspace && FUZZ_SECONDS=0 tests/fuzz.sh; }
 
-with_cluster() { [ "$(id -u)" -eq 0 ] || [ "${CLUSTER:-own}" = current ]; }
+own_cluster() { [ "$(id -u)" -eq 0 ] && [ "${CLUSTER:-own}" = own ]; }
 
 prepare() {
   rung "setup" tests/setup.sh
@@ -106,11 +106,13 @@ prepare() {
   rung "build" build
   wait
   while read -r line; do skipped "tests of fetch with $line"; done <target/stores-missing
-  if with_cluster && [ "${CLUSTER:-own}" = own ]; then rung "images" images; fi
+  if own_cluster; then rung "images" images; fi
 }
 
 whole_cluster() {
-  if with_cluster; then
+  if own_cluster; then
+    rung "the story on the whole cluster (e2e)" tests/e2e.sh --but-outage
+  elif [ "${CLUSTER:-own}" = current ]; then
     rung "the story on the whole cluster (e2e)" tests/e2e.sh
   else
     skipped "the story on the whole cluster: starting a node takes root (or CLUSTER=current)"
@@ -119,7 +121,6 @@ whole_cluster() {
 
 what_is_busy() {
   rung "unit, property and process tests (cargo test)" all_other_tests
-  rung "fuzzing, 4 s for each target" env FUZZ_SECONDS=4 tests/fuzz.sh
   rung "clients of other projects (Triton's, KServe's, schemathesis)" tests/conformance.sh
 }
 
@@ -127,7 +128,10 @@ what_mostly_waits() {
   renice -n $(($(nice) + 10)) $BASHPID >/dev/null
   rung "tests on a real API server (cargo test)" tests_on_an_api_server
   rung "the scorer scores like Python, six kinds of model (parity)" tests/parity.sh
+  rung "fuzzing, 4 s for each target" env FUZZ_SECONDS=4 tests/fuzz.sh
 }
+
+an_outage() { if own_cluster; then rung "a minute without an API server (e2e)" tests/e2e.sh --outage; fi; }
 
 # Called in a session of its own: Linux shares the processors out among sessions first, and pods have shares of their own.
 what_only_computes() {
@@ -139,7 +143,7 @@ what_only_computes() {
 }
 
 if [ "${1:-}" = --what-only-computes ]; then
-  lane=5
+  lane=6
   what_only_computes
   exit
 fi
@@ -148,19 +152,23 @@ start=$SECONDS
 rm -rf "$logs"
 mkdir -p "$logs"
 prepare
-# Both lanes are process groups, so that nothing of them is left behind.
+# These lanes are process groups, so that nothing of them is left behind.
 setsid tests/ladder.sh --what-only-computes &
 computing=$!
 set -m
 lane=3 rungs=0
 what_mostly_waits &
 waiting=$!
+lane=4
+an_outage &
+outage=$!
 set +m
-trap 'kill -- -$computing -$waiting 2>/dev/null' EXIT
+trap 'kill -- -$computing -$waiting -$outage 2>/dev/null' EXIT
 lane=2 rungs=0
 what_is_busy
 wait $waiting
-lane=4 rungs=0
+wait $outage
+lane=5 rungs=0
 whole_cluster
 wait $computing
 trap - EXIT

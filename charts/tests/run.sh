@@ -21,7 +21,7 @@ HELM=${HELM:-$PWD/target/testcluster/bin/helm}
 if [ ! -x "$HELM" ]; then
   command -v go >/dev/null || { echo "chart tests: neither helm nor Go is there: run tests/setup.sh, or set HELM" >&2 && exit 1; }
   echo "building helm (a minute or two, once)"
-  (cd tests/cluster/go/helm && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$HELM" helm.sh/helm/v4/cmd/helm)
+  (cd tests/cluster/go/addons && CGO_ENABLED=0 go build -trimpath -gcflags=all=-dwarf=false -ldflags "-s -w" -o "$HELM" helm.sh/helm/v4/cmd/helm)
 fi
 export HELM
 
