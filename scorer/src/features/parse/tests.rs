@@ -176,19 +176,11 @@ fn too_many_fields_are_refused() {
 
 #[test]
 fn texts_and_long_numbers_are_not_repeated_in_the_answer() {
-    for value in ["\"4111111111111112\"", "4111111111111111"] {
+    for value in ["\"4111111111111112\"", "4111111111111111", "0.5411111111111111"] {
         let problems = parse(&with("TX_DURING_NIGHT", value)).unwrap_err().problems;
-        assert!(
-            !problems[0].to_json().to_string().contains("4111"),
-            "{problems:?}"
-        );
-        assert!(matches!(
-            &problems[0],
-            Problem::Invalid {
-                input: Input::Kind(_),
-                ..
-            }
-        ));
+        let told = problems[0].to_json();
+        assert!(!told.to_string().contains("4111"), "{told}");
+        assert!(told["input"].is_string(), "{told}");
     }
 }
 
