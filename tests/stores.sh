@@ -32,7 +32,7 @@ azurite() {
   [ "$(cat "$bin/.azurite.stamp" 2>/dev/null)" = "$AZURITE" ] && return
   command -v npm >/dev/null || { missing azurite-blob "no npm" && return; }
   say "installing azurite $AZURITE from npm"
-  if npm install --silent --no-fund --no-audit --ignore-scripts --prefix target/stores/azurite "azurite@$AZURITE" >&2; then
+  if npm install --loglevel error --no-fund --no-audit --ignore-scripts --prefix target/stores/azurite "azurite@$AZURITE" >&2; then
     ln -sfn ../azurite/node_modules/.bin/azurite-blob "$bin/azurite-blob"
     echo "$AZURITE" >"$bin/.azurite.stamp"
   else
