@@ -5,9 +5,15 @@ use std::net::SocketAddr;
 use axum::{Router, routing::post, serve::ListenerExt};
 use tokio::net::TcpListener;
 
-/// As long as a usual answer of the scorer.
-const ANSWER: &str =
-    r#"{"is_fraud":false,"fraud_probability":0.0021,"decision":"approve","model_version":"1"}"#;
+/// As long as a usual answer of the scorer, with its receipt: 320 bytes.
+const ANSWER: &str = concat!(
+    r#"{"is_fraud":false,"fraud_probability":0.0021520853,"decision":"approve","source":"model","#,
+    r#""model_version":"bench","receipt":""#,
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    r#""}"#
+);
+const _: () = assert!(ANSWER.len() == 320);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
