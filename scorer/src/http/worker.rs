@@ -124,8 +124,9 @@ impl Worker {
     async fn routed(&self, request: Request<Incoming>, id: &HeaderValue) -> Response<Body> {
         match request.uri().path() {
             "/predict" => self.traced(request, id).await,
-            "/feedback" => self.labelled(request).await,
-            path if Protocols::handles(path) => self.other(request).await,
+            // Elsewhere, because a request's future is moved about, and every request's has room for all that is in here.
+            "/feedback" => Box::pin(self.labelled(request)).await,
+            path if Protocols::handles(path) => Box::pin(self.other(request)).await,
             _ => {
                 let Ok(answer) = self.router.clone().oneshot(request).await;
                 answer.map(Either::Right)
