@@ -162,11 +162,18 @@ mod tests {
     #[test]
     fn long_numbers_are_never_repeated() {
         assert_eq!(Input::integer(4_111_111_111_111_111).to_json(), json!("<number>"));
-        for value in [4_111_111_111_111_111.0, 0.411_111_111_111_111_1, 4_111.111_111_111_111] {
+        for value in [
+            4_111_111_111_111_111.0,
+            0.411_111_111_111_111_1,
+            4_111.111_111_111_111,
+        ] {
             assert_eq!(Input::float(value).to_json(), json!("<number>"), "{value}");
         }
         assert_eq!(Input::integer(7).to_json(), json!(7));
-        assert_eq!(Input::integer(-123_456_789_012).to_json(), json!(-123_456_789_012_i64));
+        assert_eq!(
+            Input::integer(-123_456_789_012).to_json(),
+            json!(-123_456_789_012_i64)
+        );
         assert_eq!(Input::float(0.25).to_json(), json!(0.25));
     }
 }
