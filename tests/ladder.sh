@@ -122,13 +122,13 @@ whole_cluster() {
 what_is_busy() {
   rung "unit, property and process tests (cargo test)" all_other_tests
   rung "clients of other projects (Triton's, KServe's, schemathesis)" tests/conformance.sh
+  rung "fuzzing, 3 s for each target" env FUZZ_SECONDS=3 tests/fuzz.sh
 }
 
 what_mostly_waits() {
   renice -n $(($(nice) + 10)) $BASHPID >/dev/null
   rung "tests on a real API server (cargo test)" tests_on_an_api_server
   rung "the scorer scores like Python, six kinds of model (parity)" tests/parity.sh
-  rung "fuzzing, 4 s for each target" env FUZZ_SECONDS=4 tests/fuzz.sh
 }
 
 an_outage() { if own_cluster; then rung "a minute without an API server (e2e)" tests/e2e.sh --outage; fi; }

@@ -30,7 +30,9 @@ def render_text(values: dict, *flags: str) -> str:
 
 
 def render(values: dict, *flags: str) -> list[dict]:
-    return [document for document in yaml.safe_load_all(render_text(values, *flags)) if document]
+    # libyaml's loader: the CRD takes the other one a fifth of a second
+    loaded = yaml.load_all(render_text(values, *flags), Loader=yaml.CSafeLoader)
+    return [document for document in loaded if document]
 
 
 def value_set(name: str) -> dict:

@@ -7,7 +7,7 @@ import random
 import pytest
 import yaml
 
-from conftest import CHART, Refused, render, render_text, value_set
+from conftest import CHART, Refused, render, value_set
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
@@ -123,5 +123,5 @@ def test_any_mix_of_right_values_renders():
     dice = random.Random(7)
     for _ in range(100):
         values = mix(dice)
-        kinds = {document["kind"] for document in yaml.safe_load_all(render_text(values)) if document}
+        kinds = {document["kind"] for document in render(values)}
         assert "Deployment" in kinds, values
