@@ -103,7 +103,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
                 _ => Err(Wrong {
                     code: "int_parsing_size",
                     message: "Input should be an integer of at most 64 bits",
-                    input: Input::Kind("<number>"),
+                    input: Input::Number(value.into()),
                 }),
             });
         };

@@ -176,7 +176,12 @@ fn too_many_fields_are_refused() {
 
 #[test]
 fn texts_and_long_numbers_are_not_repeated_in_the_answer() {
-    for value in ["\"4111111111111112\"", "4111111111111111", "0.5411111111111111"] {
+    for value in [
+        "\"4111111111111112\"",
+        "4111111111111111",
+        "0.5411111111111111",
+        "18446744073709551615",
+    ] {
         let problems = parse(&with("TX_DURING_NIGHT", value)).unwrap_err().problems;
         let told = problems[0].to_json();
         assert!(!told.to_string().contains("4111"), "{told}");
