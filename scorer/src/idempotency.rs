@@ -65,9 +65,9 @@ impl Outcome {
 
 /// What to do with a request.
 #[derive(Debug)]
-pub enum Begin {
+pub enum Begin<'a> {
     /// Score it, and hand the answer to [`Idempotency::complete`].
-    New(Token),
+    New(Token<'a>),
     /// Answer this.
     Replay(Bytes),
     /// Refuse it: the id was used with another content.
@@ -86,24 +86,23 @@ pub enum Completed {
 }
 
 /// The right to answer a transaction. Dropped without an answer, it lets the next request with this id be scored.
-pub struct Token {
-    memory: Arc<Memory>,
+pub struct Token<'a> {
+    memory: &'a Memory,
     id: i64,
     digest: Digest,
-    ticket: u64,
     answered: bool,
 }
 
-impl fmt::Debug for Token {
+impl fmt::Debug for Token<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token")
     }
 }
 
-impl Drop for Token {
+impl Drop for Token<'_> {
     fn drop(&mut self) {
         if !self.answered {
-            self.memory.abandon(self.id, self.ticket);
+            self.memory.abandon(self.id);
         }
     }
 }
@@ -131,16 +130,15 @@ impl Idempotency {
 
     /// Asks for the right to answer transaction `id`. Waits only while another request with the same id and content is
     /// being scored in this pod.
-    pub async fn begin(&self, id: i64, digest: Digest, now: Instant) -> Begin {
+    pub async fn begin(&self, id: i64, digest: Digest, now: Instant) -> Begin<'_> {
         let mut now = now;
         loop {
             match self.memory.begin(id, digest, now) {
-                Found::Nothing { ticket } => {
+                Found::Nothing => {
                     return Begin::New(Token {
-                        memory: Arc::clone(&self.memory),
+                        memory: &self.memory,
                         id,
                         digest,
-                        ticket,
                         answered: false,
                     });
                 }
@@ -158,7 +156,7 @@ impl Idempotency {
     }
 
     /// Stores the answer, and says what to answer. Without Redis it does not wait.
-    pub async fn complete(&self, mut token: Token, answer: Bytes) -> Completed {
+    pub async fn complete(&self, mut token: Token<'_>, answer: Bytes) -> Completed {
         let agreed = match &self.redis {
             None => Agreed::Own,
             Some(redis) => redis.agree(token.id, token.digest, &answer).await,
@@ -172,7 +170,7 @@ impl Idempotency {
                 return Completed::Conflict;
             }
         };
-        self.memory.complete(token.id, token.ticket, &answer, outcome);
+        self.memory.complete(token.id, &answer, outcome);
         token.answered = true;
         match outcome {
             Outcome::Replayed => Completed::Replay(answer),

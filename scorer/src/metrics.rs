@@ -3,6 +3,7 @@
 //! Other modules keep counters of their own and register them as `Collect`.
 
 mod answered;
+mod count;
 mod current;
 mod exemplar;
 mod exposition;
@@ -22,6 +23,7 @@ use std::{
 };
 
 pub use answered::{Answered, Imputation, ModelFailure, Scored, Source};
+pub use count::Count;
 pub use current::Current;
 pub use exemplar::Exemplar;
 pub use exposition::{Buckets, Collect, Counter, Exposition, Format, Gauge, Histograms, Labels, Number};

@@ -23,17 +23,19 @@ use hyper_util::{rt::TokioIo, server::conn::auto};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
+    sync::watch,
     task::spawn_local,
 };
 
 use super::{
     answer,
     io::{Guarded, Patience},
-    link::Link,
+    link::{Link, Links},
     peer::Peer,
-    server::{Gate, Site, closed},
+    server::{Gate, Site},
     transport::{Transport, Versions},
 };
+use crate::metrics::Shard;
 
 /// A body of ours, or of a router.
 pub type Body = Either<Full<Bytes>, axum::body::Body>;
@@ -54,22 +56,48 @@ const STREAM_WINDOW: u32 = 64 * 1024;
 const SEND_BUFFER: usize = 64 * 1024;
 
 /// Serves one connection to its end.
-pub async fn serve<H, F>(stream: TcpStream, address: IpAddr, site: Site, transport: Transport, handler: H)
-where
+pub async fn serve<H, F>(
+    stream: TcpStream,
+    address: IpAddr,
+    site: Site,
+    transport: Transport,
+    links: Rc<Links>,
+    handler: H,
+) where
     H: Fn(Peer, Request<Incoming>) -> F + 'static,
     F: Future<Output = Response<Body>> + 'static,
 {
     let _ = stream.set_nodelay(true);
     let Some(tls) = &transport.tls else {
-        return converse(stream, address, site, transport.versions, handler).await;
+        return converse(stream, address, site, transport.versions, &links, handler).await;
     };
     if let Some(stream) = tls.handshake(stream).await {
-        converse(stream, address, site, transport.versions, handler).await;
+        converse(stream, address, site, transport.versions, &links, handler).await;
     }
 }
 
-async fn converse<I, H, F>(stream: I, address: IpAddr, site: Site, versions: Versions, handler: H)
-where
+/// What the answers of one connection need.
+struct Desk {
+    link: Rc<Link>,
+    shard: Arc<Shard>,
+    gate: watch::Receiver<Gate>,
+}
+
+impl Desk {
+    /// Whether the process is about to end. Looks at a number first, because the gate is behind a lock.
+    fn is_closing(&self) -> bool {
+        self.gate.has_changed().unwrap_or(true) && *self.gate.borrow() != Gate::Open
+    }
+}
+
+async fn converse<I, H, F>(
+    stream: I,
+    address: IpAddr,
+    site: Site,
+    versions: Versions,
+    links: &Links,
+    handler: H,
+) where
     I: AsyncRead + AsyncWrite + Unpin + 'static,
     H: Fn(Peer, Request<Incoming>) -> F + 'static,
     F: Future<Output = Response<Body>> + 'static,
@@ -81,21 +109,26 @@ where
         write: limits.write_timeout,
     };
     let link = Link::new();
+    links.add(&link);
     let guarded = Guarded::new(stream, Rc::clone(&link), patience, Arc::clone(&site.shard));
-    let (shard, gate, answers) = (Arc::clone(&site.shard), site.gate.clone(), Rc::clone(&link));
     let peer = Peer::new(address, Rc::clone(&link));
+    let desk = Rc::new(Desk {
+        link: Rc::clone(&link),
+        shard: site.shard,
+        gate: site.gate,
+    });
     let service = service_fn(move |request: Request<Incoming>| {
-        let in_flight = answers.begin();
-        let (link, shard, gate) = (Rc::clone(&answers), Arc::clone(&shard), gate.clone());
+        let in_flight = desk.link.begin();
+        let desk = Rc::clone(&desk);
         let (version, wants_head) = (request.version(), request.method() == Method::HEAD);
         let answering = AssertUnwindSafe(handler(peer.clone(), request)).catch_unwind();
         async move {
             let mut answer = answering.await.unwrap_or_else(|_| {
-                shard.panicked();
+                desk.shard.panicked();
                 answer::detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").map(Either::Left)
             });
-            if *gate.borrow() != Gate::Open {
-                say_goodbye(version, &mut answer, &link);
+            if desk.is_closing() {
+                say_goodbye(version, &mut answer, &desk.link);
             }
             if wants_head && version == Version::HTTP_2 {
                 answer = without_body(answer);
@@ -109,7 +142,6 @@ where
     tokio::select! {
         biased;
         _ = connection.as_mut() => return,
-        () = closed(site.gate) => {}
         () = poll_fn(|cx| link.poll_leaving(cx)) => {}
     }
     connection.as_mut().graceful_shutdown();

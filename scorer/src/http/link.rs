@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    rc::Rc,
+    rc::{Rc, Weak},
     task::{Context, Poll, Waker},
 };
 
@@ -112,6 +112,38 @@ impl Drop for InFlight {
     }
 }
 
+/// The connections of one listener, which leave together. Asking each of them is cheaper than letting each of them look,
+/// at every turn, whether it is time.
+#[derive(Default)]
+pub struct Links {
+    open: RefCell<Vec<Weak<Link>>>,
+    leaving: Cell<bool>,
+}
+
+impl Links {
+    /// One more connection; when the others were asked to leave already, it is too.
+    pub fn add(&self, link: &Rc<Link>) {
+        if self.leaving.get() {
+            link.ask_to_leave();
+        }
+        let mut open = self.open.borrow_mut();
+        if open.len() == open.capacity() {
+            open.retain(|link| link.strong_count() > 0);
+        }
+        open.push(Rc::downgrade(link));
+    }
+
+    /// Asks all connections to end in order, and those that come after.
+    pub fn ask_all_to_leave(&self) {
+        self.leaving.set(true);
+        for link in self.open.take() {
+            if let Some(link) = link.upgrade() {
+                link.ask_to_leave();
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,5 +168,24 @@ mod tests {
             link.ask_to_leave();
         };
         tokio::join!(waiting, asking);
+    }
+
+    #[test]
+    fn those_who_come_after_the_others_were_asked_to_leave_are_asked_too() {
+        let (links, early, late) = (Links::default(), Link::new(), Link::new());
+        links.add(&early);
+        assert!(!early.leaving.get());
+        links.ask_all_to_leave();
+        links.add(&late);
+        assert!(early.leaving.get() && late.leaving.get());
+    }
+
+    #[test]
+    fn connections_that_are_gone_take_no_room() {
+        let links = Links::default();
+        for _ in 0..10_000 {
+            links.add(&Link::new());
+        }
+        assert!(links.open.borrow().capacity() < 100);
     }
 }

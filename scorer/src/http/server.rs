@@ -6,6 +6,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     pin::pin,
+    rc::Rc,
     sync::Arc,
     time::Duration,
 };
@@ -22,7 +23,7 @@ use tokio::{
 };
 
 pub use super::connection::Body;
-use super::{connection::serve, peer::Peer, transport::Transport};
+use super::{connection::serve, link::Links, peer::Peer, transport::Transport};
 use crate::metrics::{Metrics, Shard};
 
 const BACKLOG: i32 = 1024;
@@ -125,8 +126,15 @@ where
     let listener = TcpListener::from_std(listener)?;
     let (alive, mut all_done) = mpsc::channel::<Infallible>(1);
     let mut closed = pin!(closed(site.gate.clone()));
+    let links = Rc::<Links>::default();
     let admit = |(stream, address): (TcpStream, SocketAddr)| {
-        admit((stream, address.ip()), &site, &transport, &handler, &alive);
+        admit(
+            (stream, address.ip()),
+            &site,
+            &transport,
+            &handler,
+            (&alive, &links),
+        );
     };
     loop {
         let accepted = tokio::select! {
@@ -143,6 +151,7 @@ where
             }
         }
     }
+    links.ask_all_to_leave();
     // What the kernel has queued by now would be reset with the listener.
     while let Some(Ok(accepted)) = listener.accept().now_or_never() {
         admit(accepted);
@@ -157,7 +166,7 @@ fn admit<H, F>(
     site: &Site,
     transport: &Transport,
     handler: &H,
-    alive: &mpsc::Sender<Infallible>,
+    (alive, links): (&mpsc::Sender<Infallible>, &Rc<Links>),
 ) where
     H: Fn(Peer, Request<Incoming>) -> F + Clone + 'static,
     F: Future<Output = Response<Body>> + 'static,
@@ -171,7 +180,15 @@ fn admit<H, F>(
     }
     site.shard.accepted();
     let open = Open(Arc::clone(&site.metrics));
-    let serving = serve(stream, address, site.clone(), transport.clone(), handler.clone());
+    let links = Rc::clone(links);
+    let serving = serve(
+        stream,
+        address,
+        site.clone(),
+        transport.clone(),
+        links,
+        handler.clone(),
+    );
     let alive = alive.clone();
     spawn_local(async move {
         serving.await;
@@ -188,7 +205,7 @@ impl Drop for Open {
 }
 
 /// Waits for the gate to close. A gate that nobody holds any more stays as it is.
-pub async fn closed(mut gate: watch::Receiver<Gate>) {
+async fn closed(mut gate: watch::Receiver<Gate>) {
     if gate.wait_for(|gate| *gate == Gate::Closed).await.is_err() {
         pending::<()>().await;
     }

@@ -1,6 +1,7 @@
 //! The pod's memory of answers: bounded in entries, bytes and time, shared by all threads.
 
 mod mix;
+mod ring;
 mod shard;
 
 use std::{
@@ -44,10 +45,7 @@ impl Default for Limits {
 #[derive(Debug)]
 pub enum Found {
     /// Nothing: it is the caller's to answer.
-    Nothing {
-        /// Names the entry that was made for it.
-        ticket: u64,
-    },
+    Nothing,
     /// It was answered.
     Answer(Bytes),
     /// Its id was used with another content.
@@ -63,7 +61,7 @@ pub struct Counts {
     pub outcomes: [u64; 4],
     /// Entries that were given up before their time.
     pub evicted: u64,
-    /// Entries.
+    /// Answers.
     pub entries: usize,
     /// Bytes that they take.
     pub bytes: usize,
@@ -111,21 +109,21 @@ impl Memory {
         self.shard(id).begin(id, digest, now)
     }
 
-    /// Keeps the answer of an entry and gives it to all who wait for it.
-    pub(super) fn complete(&self, id: i64, ticket: u64, answer: &Bytes, outcome: Outcome) {
+    /// Keeps the answer of a transaction that is the caller's, and gives it to all who wait for it.
+    pub(super) fn complete(&self, id: i64, answer: &Bytes, outcome: Outcome) {
         let waiting = {
             let mut shard = self.shard(id);
             shard.count(outcome);
-            shard.complete(id, ticket, answer)
+            shard.complete(id, answer)
         };
         for first in waiting {
             let _ = first.send(answer.clone());
         }
     }
 
-    /// Forgets an entry that was not answered; who waits for it begins again.
-    pub(super) fn abandon(&self, id: i64, ticket: u64) {
-        self.shard(id).abandon(id, ticket);
+    /// Forgets a transaction that is the caller's and gets no answer; who waits for it begins again.
+    pub(super) fn abandon(&self, id: i64) {
+        self.shard(id).abandon(id);
     }
 
     /// Counts an outcome.

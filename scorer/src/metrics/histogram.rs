@@ -1,6 +1,6 @@
-//! A histogram of fixed buckets in atomics.
+//! A histogram of fixed buckets, written by one thread.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use super::Count;
 
 /// Upper bounds of the answer time, in seconds.
 pub const DURATION_BOUNDS: [f64; 12] = [
@@ -16,8 +16,8 @@ pub(super) const BINS: usize = 13;
 /// Counts by bin, and the sum in units of 1e-9.
 #[derive(Debug, Default)]
 pub struct Histogram {
-    bins: [AtomicU64; BINS],
-    nanos: AtomicU64,
+    bins: [Count; BINS],
+    nanos: Count,
 }
 
 impl Histogram {
@@ -27,9 +27,8 @@ impl Histogram {
             .iter()
             .position(|bound| value <= *bound)
             .unwrap_or(bounds.len());
-        self.bins[bin].fetch_add(1, Ordering::Relaxed);
-        self.nanos
-            .fetch_add((value * 1e9).round() as u64, Ordering::Relaxed);
+        self.bins[bin].add(1);
+        self.nanos.add((value * 1e9).round() as u64);
         bin
     }
 }
@@ -45,9 +44,9 @@ impl Totals {
     /// Adds one shard's counts.
     pub fn add(&mut self, histogram: &Histogram) {
         for (sum, bin) in self.bins.iter_mut().zip(&histogram.bins) {
-            *sum += bin.load(Ordering::Relaxed);
+            *sum += bin.get();
         }
-        self.nanos += histogram.nanos.load(Ordering::Relaxed);
+        self.nanos += histogram.nanos.get();
     }
 
     /// Counts of each bin; the last one is what lies above all bounds.

@@ -1,15 +1,12 @@
 //! What one serving thread counts.
 
 use std::{
-    sync::{
-        OnceLock,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::OnceLock,
     time::{Duration, SystemTime},
 };
 
 use super::{
-    Answered, Exemplar, Imputation, ModelFailure, Source,
+    Answered, Count, Exemplar, Imputation, ModelFailure, Source,
     exemplar::{Slot, keep_latest},
     histogram::{self, BINS, DURATION_BOUNDS, Histogram, SCORE_BOUNDS},
 };
@@ -76,26 +73,26 @@ impl RequestError {
     }
 }
 
-/// Counters of one thread, on cache lines of their own.
+/// Counters of one thread, on cache lines of their own. Only that thread writes them.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Shard {
-    requests: AtomicU64,
-    decisions: [[AtomicU64; Source::ALL.len()]; Decision::ALL.len()],
-    errors: [AtomicU64; RequestError::ALL.len()],
+    requests: Count,
+    decisions: [[Count; Source::ALL.len()]; Decision::ALL.len()],
+    errors: [Count; RequestError::ALL.len()],
     duration: Histogram,
     score: Histogram,
-    model_errors: [AtomicU64; ModelFailure::ALL.len()],
-    exposures: AtomicU64,
-    panics: AtomicU64,
-    shadowed: AtomicU64,
-    accepted: AtomicU64,
-    refused: AtomicU64,
-    timed_out: AtomicU64,
-    batches: AtomicU64,
-    rows: AtomicU64,
+    model_errors: [Count; ModelFailure::ALL.len()],
+    exposures: Count,
+    panics: Count,
+    shadowed: Count,
+    accepted: Count,
+    refused: Count,
+    timed_out: Count,
+    batches: Count,
+    rows: Count,
     /// By feature, and within a feature by kind; there once the features are known.
-    imputed: OnceLock<Box<[AtomicU64]>>,
+    imputed: OnceLock<Box<[Count]>>,
     traced_decisions: [Slot; Decision::ALL.len()],
     traced_durations: [Slot; BINS],
 }
@@ -103,7 +100,7 @@ pub struct Shard {
 impl Shard {
     /// A request came in, whatever it asks for.
     pub fn request(&self) {
-        self.requests.fetch_add(1, Relaxed);
+        self.requests.add(1);
     }
 
     /// A prediction was answered; without a score the model failed and the policy decided.
@@ -131,16 +128,16 @@ impl Shard {
             trace,
         } = answered;
         let took = took.as_secs_f64();
-        self.decisions[decision as usize][source as usize].fetch_add(1, Relaxed);
+        self.decisions[decision as usize][source as usize].add(1);
         let bin = self.duration.observe(&DURATION_BOUNDS, took);
         if let Some(scored) = scored {
-            self.exposures.fetch_add(1, Relaxed);
+            self.exposures.add(1);
             match scored {
                 Ok(score) => {
                     self.score.observe(&SCORE_BOUNDS, f64::from(score));
                 }
                 Err(failure) => {
-                    self.model_errors[failure as usize].fetch_add(1, Relaxed);
+                    self.model_errors[failure as usize].add(1);
                 }
             }
         }
@@ -154,12 +151,12 @@ impl Shard {
 
     /// A request got no prediction.
     pub fn refused_request(&self, error: RequestError) {
-        self.errors[error as usize].fetch_add(1, Relaxed);
+        self.errors[error as usize].add(1);
     }
 
     /// A request was marked as shadow: it is scored and counted, and its answer is not used.
     pub fn shadowed(&self) {
-        self.shadowed.fetch_add(1, Relaxed);
+        self.shadowed.add(1);
     }
 
     /// A feature was missing, and something stood in for it. Columns that the model does not have are not counted.
@@ -167,7 +164,7 @@ impl Shard {
         let slots = self.imputed.get();
         if let Some(slot) = slots.and_then(|slots| slots.get(column * Imputation::ALL.len() + kind as usize))
         {
-            slot.fetch_add(1, Relaxed);
+            slot.add(1);
         }
     }
 
@@ -175,7 +172,7 @@ impl Shard {
     pub(super) fn make_room(&self, features: usize) {
         let room = || {
             (0..features * Imputation::ALL.len())
-                .map(|_| AtomicU64::new(0))
+                .map(|_| Count::new())
                 .collect()
         };
         self.imputed.get_or_init(room);
@@ -183,28 +180,28 @@ impl Shard {
 
     /// A panic was caught.
     pub fn panicked(&self) {
-        self.panics.fetch_add(1, Relaxed);
+        self.panics.add(1);
     }
 
     /// A connection was accepted.
     pub fn accepted(&self) {
-        self.accepted.fetch_add(1, Relaxed);
+        self.accepted.add(1);
     }
 
     /// A connection was turned away at the limit.
     pub fn refused_connection(&self) {
-        self.refused.fetch_add(1, Relaxed);
+        self.refused.add(1);
     }
 
     /// A connection was closed because its client was too slow, or idle for too long.
     pub fn timed_out(&self) {
-        self.timed_out.fetch_add(1, Relaxed);
+        self.timed_out.add(1);
     }
 
     /// One call of the model scored so many rows.
     pub fn batch(&self, rows: usize) {
-        self.batches.fetch_add(1, Relaxed);
-        self.rows.fetch_add(rows as u64, Relaxed);
+        self.batches.add(1);
+        self.rows.add(rows as u64);
     }
 }
 
@@ -271,7 +268,7 @@ impl Totals {
             (&mut self.batches, batches),
             (&mut self.rows, rows),
         ] {
-            *sum += value.load(Relaxed);
+            *sum += value.get();
         }
         let slots = traced_decisions.iter().chain(traced_durations);
         let kept = self.traced_decisions.iter_mut().chain(&mut self.traced_durations);
@@ -281,9 +278,9 @@ impl Totals {
     }
 }
 
-fn add_all(sums: &mut [u64], values: &[AtomicU64]) {
+fn add_all(sums: &mut [u64], values: &[Count]) {
     for (sum, value) in sums.iter_mut().zip(values) {
-        *sum += value.load(Relaxed);
+        *sum += value.get();
     }
 }
 

@@ -34,16 +34,21 @@ pub(super) fn write(
     } else {
         "{\"is_fraud\":false"
     });
-    let _ = match assessed.scored {
-        Ok(score) => write!(body, ",\"fraud_probability\":{score}"),
-        Err(_) => write!(body, ",\"fraud_probability\":null,\"model_error\":true"),
-    };
-    let _ = write!(
-        body,
-        ",\"decision\":\"{decision}\",\"source\":\"{}\",\"model_version\":{}",
+    body.push_str(",\"fraud_probability\":");
+    match assessed.scored {
+        Ok(score) => body.push_str(zmij::Buffer::new().format(score)),
+        Err(_) => body.push_str("null,\"model_error\":true"),
+    }
+    for part in [
+        ",\"decision\":\"",
+        decision.as_str(),
+        "\",\"source\":\"",
         assessed.source.as_str(),
-        policy.version_json
-    );
+        "\",\"model_version\":",
+        &policy.version_json,
+    ] {
+        body.push_str(part);
+    }
     let enforced = assessed.verdict.hit_rules().filter(|rule| {
         policy
             .rules
@@ -72,7 +77,9 @@ pub(super) fn write(
         columns(transaction.imputed).filter_map(|column| policy.schema.input(column)),
     );
     if let Some(receipt) = receipt {
-        let _ = write!(body, ",\"receipt\":\"{receipt}\"");
+        for part in [",\"receipt\":\"", receipt, "\""] {
+            body.push_str(part);
+        }
     }
     body.push('}');
     if body.capacity() - body.len() > SLACK {

@@ -1,12 +1,9 @@
 //! Hits and failed evaluations, for each rule. At most 64 rules, so at most 128 series.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
-};
+use std::sync::Arc;
 
 use super::{Action, MAX_RULES, Mode, Rules, Verdict, verdict::bits};
-use crate::metrics::{Collect, Exposition};
+use crate::metrics::{Collect, Count, Exposition};
 
 /// Counters of all rules: one shard for each serving thread, merged when somebody scrapes.
 #[derive(Debug)]
@@ -15,29 +12,29 @@ pub struct RuleCounters {
     shards: Vec<Arc<RuleShard>>,
 }
 
-/// What one serving thread counts, on cache lines of its own.
+/// What one serving thread counts, on cache lines of its own. Only that thread writes it.
 #[derive(Debug)]
 #[repr(align(128))]
 pub struct RuleShard {
-    hits: [AtomicU64; MAX_RULES],
-    errors: [AtomicU64; MAX_RULES],
+    hits: [Count; MAX_RULES],
+    errors: [Count; MAX_RULES],
 }
 
 impl RuleShard {
     fn new() -> Self {
         Self {
-            hits: [const { AtomicU64::new(0) }; MAX_RULES],
-            errors: [const { AtomicU64::new(0) }; MAX_RULES],
+            hits: [const { Count::new() }; MAX_RULES],
+            errors: [const { Count::new() }; MAX_RULES],
         }
     }
 
     /// Counts the rules that a transaction hit, and those that could not be evaluated for it. Costs nothing without either.
     pub fn count(&self, verdict: &Verdict) {
         for rule in bits(verdict.hits) {
-            self.hits[rule].fetch_add(1, Relaxed);
+            self.hits[rule].add(1);
         }
         for rule in bits(verdict.errors) {
-            self.errors[rule].fetch_add(1, Relaxed);
+            self.errors[rule].add(1);
         }
     }
 }
@@ -76,15 +73,11 @@ impl RuleCounters {
         out: &mut Exposition,
         family: &str,
         help: &str,
-        counters: impl Fn(&RuleShard) -> &[AtomicU64; MAX_RULES],
+        counters: impl Fn(&RuleShard) -> &[Count; MAX_RULES],
     ) {
         let mut counter = out.counter(family, help);
         for (index, (rule, action, mode)) in self.rules.iter().enumerate() {
-            let count: u64 = self
-                .shards
-                .iter()
-                .map(|shard| counters(shard)[index].load(Relaxed))
-                .sum();
+            let count: u64 = self.shards.iter().map(|shard| counters(shard)[index].get()).sum();
             let labels = [
                 ("rule", rule.as_str()),
                 ("action", action.as_str()),

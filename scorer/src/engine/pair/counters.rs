@@ -1,17 +1,11 @@
 //! What pairs of scores and the values of features amount to: atomics in a shard for each thread, merged when read.
 
-use std::{
-    array,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-};
+use std::{array, sync::Arc};
 
 use super::bins::{BINS, FeatureBins};
 use crate::{
     decision::{Decision, Thresholds},
-    metrics::SCORE_BOUNDS,
+    metrics::{Count, SCORE_BOUNDS},
     model::Profile,
 };
 
@@ -58,32 +52,30 @@ pub struct PairCounters {
 #[repr(align(128))]
 struct Shard {
     /// By threshold (review, block), then by what stable and candidate say: 2 * stable + candidate.
-    tables: [[AtomicU64; 4]; 2],
+    tables: [[Count; 4]; 2],
     scores: [Scores; 2],
-    failed: AtomicU64,
-    skipped: AtomicU64,
+    failed: Count,
+    skipped: Count,
     /// `SLOTS` counters for each feature.
-    features: Box<[AtomicU64]>,
+    features: Box<[Count]>,
 }
 
 #[derive(Debug, Default)]
 struct Scores {
-    bins: [AtomicU64; SCORE_BINS],
+    bins: [Count; SCORE_BINS],
     /// In units of 1e-9.
-    sum: AtomicU64,
+    sum: Count,
 }
 
 impl PairCounters {
     /// Counters for `workers` threads. `main` is the arm of the model that answers.
     pub fn new(profiles: &[Profile], thresholds: Thresholds, main: Arm, workers: usize) -> Arc<Self> {
         let shard = || Shard {
-            tables: array::from_fn(|_| array::from_fn(|_| AtomicU64::default())),
+            tables: array::from_fn(|_| array::from_fn(|_| Count::default())),
             scores: array::from_fn(|_| Scores::default()),
-            failed: AtomicU64::default(),
-            skipped: AtomicU64::default(),
-            features: (0..profiles.len() * SLOTS)
-                .map(|_| AtomicU64::default())
-                .collect(),
+            failed: Count::default(),
+            skipped: Count::default(),
+            features: (0..profiles.len() * SLOTS).map(|_| Count::default()).collect(),
         };
         Arc::new(Self {
             features: profiles.iter().map(FeatureBins::of).collect(),
@@ -129,13 +121,13 @@ impl Recorder {
         for ((value, bins), slots) in row.iter().zip(&self.counters.features).zip(counters) {
             let place = bins.place(*value);
             if let Some(bin) = place.bin {
-                add(&slots[bin], 1);
+                slots[bin].add(1);
             }
             if place.missing {
-                add(&slots[MISSING], 1);
+                slots[MISSING].add(1);
             }
             if place.out_of_range {
-                add(&slots[OUT_OF_RANGE], 1);
+                slots[OUT_OF_RANGE].add(1);
             }
         }
     }
@@ -154,32 +146,27 @@ impl Recorder {
         let decisions = [stable, candidate].map(|score| self.counters.thresholds.decide(score));
         for (table, level) in shard.tables.iter().zip([Decision::Review, Decision::Block]) {
             let [stable, candidate] = decisions.map(|decision| usize::from(decision as u8 >= level as u8));
-            add(&table[2 * stable + candidate], 1);
+            table[2 * stable + candidate].add(1);
         }
         for (scores, score) in shard.scores.iter().zip([stable, candidate].map(f64::from)) {
             let bin = SCORE_BOUNDS
                 .iter()
                 .map(|bound| usize::from(*bound < score))
                 .sum::<usize>();
-            add(&scores.bins[bin], 1);
-            add(&scores.sum, (score * 1e9).round() as u64);
+            scores.bins[bin].add(1);
+            scores.sum.add((score * 1e9).round() as u64);
         }
     }
 
     /// Counts rows on which the companion failed.
     pub fn failed(&self, rows: u64) {
-        add(&self.shard().failed, rows);
+        self.shard().failed.add(rows);
     }
 
     /// Counts rows that were not paired because the thread had no time for it.
     pub fn skipped(&self, rows: u64) {
-        add(&self.shard().skipped, rows);
+        self.shard().skipped.add(rows);
     }
-}
-
-/// A load and a store instead of a locked addition: there is one writer.
-fn add(counter: &AtomicU64, count: u64) {
-    counter.store(counter.load(Relaxed).wrapping_add(count), Relaxed);
 }
 
 /// The counts of all threads.
@@ -221,7 +208,7 @@ impl Totals {
             skipped,
             features,
         } = shard;
-        let read = |counter: &AtomicU64| counter.load(Relaxed);
+        let read = |counter: &Count| counter.get();
         for (sums, counters) in self.tables.iter_mut().flatten().zip(tables.iter().flatten()) {
             *sums += read(counters);
         }

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 
-use super::{shard::OVERHEAD, *};
+use super::{ring::OVERHEAD, *};
 
 const TTL: Duration = Duration::from_secs(60);
 
@@ -22,16 +22,17 @@ fn roomy() -> Memory {
 }
 
 fn answered(memory: &Memory, id: i64, answer: &'static str, now: Instant) {
-    let Found::Nothing { ticket } = memory.begin(id, Digest(1), now) else {
-        panic!("{id} is known already");
-    };
-    memory.complete(id, ticket, &Bytes::from_static(answer.as_bytes()), Outcome::New);
+    assert!(
+        matches!(memory.begin(id, Digest(1), now), Found::Nothing),
+        "{id} is known already"
+    );
+    memory.complete(id, &Bytes::from_static(answer.as_bytes()), Outcome::New);
 }
 
 fn is_known(memory: &Memory, id: i64, now: Instant) -> bool {
     match memory.begin(id, Digest(1), now) {
-        Found::Nothing { ticket } => {
-            memory.abandon(id, ticket);
+        Found::Nothing => {
+            memory.abandon(id);
             false
         }
         _ => true,
@@ -53,7 +54,7 @@ fn an_answer_is_given_again_until_its_time_is_over() {
 #[test]
 fn the_oldest_goes_when_there_are_too_many_or_they_are_too_large() {
     let start = Instant::now();
-    for memory in [memory(3, 1 << 20), memory(1000, 3 * (OVERHEAD + 4) + 3)] {
+    for memory in [memory(3, 1 << 20), memory(1000, 3 * (OVERHEAD + 5) + 3)] {
         for id in 0..4 {
             answered(&memory, id, "1234", start);
         }
@@ -71,33 +72,52 @@ fn an_answer_that_is_larger_than_the_memory_is_not_kept() {
 }
 
 #[test]
-fn what_is_given_up_leaves_no_trace_and_cannot_fill_the_queue() {
+fn what_is_given_up_leaves_no_trace() {
     let (memory, start) = (memory(3, 1 << 20), Instant::now());
-    let tickets: Vec<_> = (0..100)
-        .map(|id| match memory.begin(id, Digest(1), start) {
-            Found::Nothing { ticket } => (id, ticket),
-            other => panic!("{other:?}"),
-        })
-        .collect();
-    for (id, ticket) in tickets {
-        memory.abandon(id, ticket);
+    for id in 0..100 {
+        assert!(matches!(memory.begin(id, Digest(1), start), Found::Nothing));
     }
+    for id in 0..100 {
+        memory.abandon(id);
+    }
+    memory.complete(1, &Bytes::from_static(b"too late"), Outcome::New);
     assert_eq!((memory.counts().entries, memory.counts().bytes), (0, 0));
     answered(&memory, 1, "x", start);
     assert!(is_known(&memory, 1, start));
 }
 
 #[test]
-fn an_answer_after_its_entry_was_given_up_is_dropped() {
+fn what_is_being_scored_is_not_given_up_for_want_of_room() {
     let (memory, start) = (memory(1, 1 << 20), Instant::now());
-    let Found::Nothing { ticket } = memory.begin(1, Digest(1), start) else {
-        panic!("known");
-    };
+    assert!(matches!(memory.begin(1, Digest(1), start), Found::Nothing));
     answered(&memory, 2, "two", start);
-    memory.complete(1, ticket, &Bytes::from_static(b"one"), Outcome::New);
-    memory.abandon(1, ticket);
-    assert!(is_known(&memory, 2, start));
-    assert_eq!(memory.counts().entries, 1);
+    assert!(matches!(memory.begin(1, Digest(1), start), Found::Pending(_)));
+    memory.complete(1, &Bytes::from_static(b"one"), Outcome::New);
+    assert!(is_known(&memory, 1, start) && !is_known(&memory, 2, start));
+}
+
+#[test]
+fn no_more_room_is_taken_than_is_said() {
+    let limits = Limits {
+        entries: 100_000,
+        bytes: 1 << 20,
+        ttl: TTL,
+    };
+    let mix = mix::Mix::random();
+    let (mut ring, text) = (ring::Ring::new(mix), [b'x'; 320]);
+    for id in 0..20_000 {
+        ring.push(id, Digest(1), Instant::now(), &text);
+        while ring.bytes() > limits.bytes {
+            ring.pop();
+        }
+        assert!(
+            ring.room() <= ring.bytes().max(4096),
+            "{} of {}",
+            ring.room(),
+            ring.bytes()
+        );
+    }
+    assert!(ring.len() > 2000);
 }
 
 #[test]
@@ -121,11 +141,11 @@ proptest! {
             now += Duration::from_secs(seconds);
             model.retain(|_, (_, expires)| *expires > now);
             match (memory.begin(id, Digest(content), now), model.get(&id)) {
-                (Found::Nothing { ticket }, None) if answers => {
-                    memory.complete(id, ticket, &Bytes::from(format!("{id} {content}")), Outcome::New);
+                (Found::Nothing, None) if answers => {
+                    memory.complete(id, &Bytes::from(format!("{id} {content}")), Outcome::New);
                     model.insert(id, (content, now + TTL));
                 }
-                (Found::Nothing { ticket }, None) => memory.abandon(id, ticket),
+                (Found::Nothing, None) => memory.abandon(id),
                 (Found::Answer(answer), Some((known, _))) => {
                     prop_assert_eq!(known, &content);
                     prop_assert_eq!(answer, format!("{id} {content}"));
@@ -135,7 +155,7 @@ proptest! {
             }
             let counts = memory.counts();
             prop_assert_eq!(counts.entries, model.len());
-            prop_assert_eq!(counts.bytes, model.len() * (OVERHEAD + 3));
+            prop_assert_eq!(counts.bytes, OVERHEAD * model.len() + 3 * model.len() + 3 * model.len() / 4);
         }
     }
 }
