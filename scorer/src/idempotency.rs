@@ -159,7 +159,8 @@ impl Idempotency {
     pub async fn complete(&self, mut token: Token<'_>, answer: Bytes) -> Completed {
         let agreed = match &self.redis {
             None => Agreed::Own,
-            Some(redis) => redis.agree(token.id, token.digest, &answer).await,
+            // Elsewhere: every request's future would have room for it.
+            Some(redis) => Box::pin(redis.agree(token.id, token.digest, &answer)).await,
         };
         let (answer, outcome) = match agreed {
             Agreed::Own => (answer, Outcome::New),

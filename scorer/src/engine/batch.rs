@@ -18,6 +18,7 @@
 //! All futures may be dropped at any time.
 
 mod after;
+mod once;
 mod pulse;
 mod turn;
 
@@ -32,7 +33,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Notify, oneshot},
+    sync::Notify,
     task::{JoinHandle, spawn_local, yield_now},
     time::timeout,
 };
@@ -113,8 +114,8 @@ struct Waiting {
 }
 
 enum Reply {
-    One(oneshot::Sender<Score>),
-    Many(oneshot::Sender<Vec<Score>>),
+    One(once::Sender<Score>),
+    Many(once::Sender<Vec<Score>>),
 }
 
 impl Reply {
@@ -128,12 +129,8 @@ impl Reply {
     /// Answers; that nobody may listen any more is no concern.
     fn send(self, mut scores: impl Iterator<Item = Score>) {
         match self {
-            Self::One(sender) => {
-                let _ = sender.send(scores.next().unwrap_or(Err(Failure::Engine)));
-            }
-            Self::Many(sender) => {
-                let _ = sender.send(scores.collect());
-            }
+            Self::One(sender) => sender.send(scores.next().unwrap_or(Err(Failure::Engine))),
+            Self::Many(sender) => sender.send(scores.collect()),
         }
     }
 }
@@ -174,7 +171,7 @@ impl Batcher {
     ///
     /// When `fill` fails nothing was queued; when too many rows wait it is not called.
     pub async fn score<E>(&self, fill: impl FnOnce(&mut [f32]) -> Result<(), E>) -> Result<Score, E> {
-        let (sender, receiver) = oneshot::channel();
+        let (sender, receiver) = once::channel();
         match self
             .queue
             .push(1, Purpose::Payment, None, Reply::One(sender), fill)?
@@ -189,7 +186,7 @@ impl Batcher {
         if row.len() != self.queue.width {
             return Err(Failure::Engine);
         }
-        let (sender, receiver) = oneshot::channel();
+        let (sender, receiver) = once::channel();
         let reply = Reply::One(sender);
         self.queue.copy(row, Purpose::Payment, deadline, reply)?;
         receiver.await.unwrap_or(Err(Failure::Engine))
@@ -215,9 +212,9 @@ impl Batcher {
         let mut scores = Vec::with_capacity(rows.len() / width);
         // One batch after the other: so the rows of other requests come in between.
         for part in rows.chunks(MAX_BATCH * width) {
-            let (sender, receiver) = oneshot::channel();
+            let (sender, receiver) = once::channel();
             let answer = match self.queue.copy(part, purpose, deadline, Reply::Many(sender)) {
-                Ok(()) => receiver.await.map_err(|_| Failure::Engine),
+                Ok(()) => receiver.await.ok_or(Failure::Engine),
                 Err(failure) => Err(failure),
             };
             let count = part.len().div_ceil(width);
@@ -270,13 +267,16 @@ impl Queue {
         rows.resize(start + count * self.width, 0.0);
         fill(&mut rows[start..])?;
         self.count.set(self.count.get() + count);
-        self.waiting.borrow_mut().push_back(Waiting {
+        let mut waiting = self.waiting.borrow_mut();
+        if waiting.is_empty() {
+            self.ready.notify_one(); // with others here the drainer knows already
+        }
+        waiting.push_back(Waiting {
             rows: count,
             purpose,
             deadline,
             reply,
         });
-        self.ready.notify_one();
         Ok(Ok(()))
     }
 

@@ -122,8 +122,9 @@ async fn converse<I, H, F>(
         let desk = Rc::clone(&desk);
         let (version, wants_head) = (request.version(), request.method() == Method::HEAD);
         let answering = AssertUnwindSafe(handler(peer.clone(), request)).catch_unwind();
-        async move {
-            let mut answer = answering.await.unwrap_or_else(|_| {
+        // Not in an async block: it would have room for the handler's future twice, and is moved about.
+        answering.map(move |outcome| {
+            let mut answer = outcome.unwrap_or_else(|_| {
                 desk.shard.panicked();
                 answer::detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").map(Either::Left)
             });
@@ -135,7 +136,7 @@ async fn converse<I, H, F>(
             }
             drop(in_flight);
             Ok::<_, Infallible>(answer)
-        }
+        })
     });
     let builder = builder(versions);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(guarded), service));

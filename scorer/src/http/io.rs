@@ -5,15 +5,16 @@
 
 use std::{
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     rc::Rc,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    task::unconstrained,
     time::{Instant, Sleep, sleep_until},
 };
 
@@ -50,9 +51,13 @@ pub struct Guarded<S> {
     seen: Phase,
     turns: u32,
     farewell: bool,
+    /// A head has begun, and its deadline is not set: most heads come whole, and need none.
+    undated: bool,
     deadline: Instant,
     patience: Patience,
     alarm: Pin<Box<Sleep>>,
+    /// Whom the alarm wakes. It need not be told again and again.
+    sleeper: Option<Waker>,
     stalled: Option<Pin<Box<Sleep>>>,
     shard: Arc<Shard>,
 }
@@ -69,9 +74,11 @@ impl<S> Guarded<S> {
             link,
             framing: Some(Framing::new()),
             farewell: false,
+            undated: false,
             deadline,
             patience,
             alarm: Box::pin(sleep_until(deadline)),
+            sleeper: None,
             stalled: None,
             shard,
         }
@@ -80,6 +87,7 @@ impl<S> Guarded<S> {
     fn enter(&mut self, phase: Phase) {
         self.seen = phase;
         self.turns = self.link.turns();
+        self.undated = false;
         match phase {
             Phase::Idle if self.farewell => self.deadline = Instant::now() + self.patience.head,
             Phase::Idle => self.deadline = Instant::now() + self.patience.idle,
@@ -98,7 +106,9 @@ impl<S> Guarded<S> {
             }
         } else if self.link.phase() == Phase::Idle && !self.link.is_multiplexed() {
             self.link.head_begins();
-            self.enter(Phase::Head);
+            self.seen = Phase::Head;
+            self.turns = self.link.turns();
+            self.undated = true;
         }
         match &mut self.framing {
             Some(framing) => framing
@@ -113,25 +123,42 @@ impl<S> Guarded<S> {
         io::ErrorKind::TimedOut.into()
     }
 
+    fn set_alarm(&mut self, at: Instant) {
+        self.alarm.as_mut().reset(at);
+        self.sleeper = None;
+    }
+
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let sleeper = self.sleeper.as_ref();
+        if !self.alarm.is_elapsed() && sleeper.is_some_and(|sleeper| sleeper.will_wake(cx.waker())) {
+            return Poll::Pending;
+        }
+        self.sleeper = Some(cx.waker().clone());
+        // Whatever the task has done before: a timer that has no budget does not look at the waker.
+        pin!(unconstrained(self.alarm.as_mut())).poll(cx)
+    }
+
     /// Called when nothing can be read: fails once the deadline is over.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.link.turns() != self.turns {
             self.enter(self.link.phase());
+        } else if self.undated {
+            self.enter(Phase::Head);
         }
         if self.seen == Phase::Busy {
             // hyper reads ahead while it answers, and then does not read again before it is woken: without this look
             // from time to time nobody would notice that the connection idles.
             loop {
-                ready!(self.alarm.as_mut().poll(cx));
+                ready!(self.poll_alarm(cx));
                 let again = Instant::now() + self.patience.idle;
-                self.alarm.as_mut().reset(again);
+                self.set_alarm(again);
             }
         }
         if self.alarm.deadline() > self.deadline {
-            self.alarm.as_mut().reset(self.deadline);
+            self.set_alarm(self.deadline);
         }
         loop {
-            ready!(self.alarm.as_mut().poll(cx));
+            ready!(self.poll_alarm(cx));
             if Instant::now() >= self.deadline {
                 if self.farewell || !self.link.is_multiplexed() {
                     return Poll::Ready(Err(self.late()));
@@ -140,7 +167,7 @@ impl<S> Guarded<S> {
                 self.link.ask_to_leave();
                 self.deadline = Instant::now() + self.patience.head;
             }
-            self.alarm.as_mut().reset(self.deadline);
+            self.set_alarm(self.deadline);
         }
     }
 

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use hyper::{Request, body::Incoming};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
+use hyper::body::Incoming;
 
 use super::{
     answer::{self, Answer},
@@ -39,7 +39,8 @@ pub type Answered = (Answer, Option<Decision>);
 /// Answers a prediction and counts what the pipeline does not see.
 pub async fn predict(
     site: &Site<'_>,
-    request: Request<Incoming>,
+    head: &Parts,
+    body: Incoming,
     id: &HeaderValue,
     trace: Option<[u8; 16]>,
 ) -> Answered {
@@ -47,11 +48,10 @@ pub async fn predict(
     let Some(pipeline) = site.pipeline else {
         return refuse(site, RequestError::NotReady);
     };
-    if request.method() != Method::POST {
+    if head.method != Method::POST {
         return refuse(site, RequestError::Method);
     }
-    let (head, incoming) = request.into_parts();
-    let body = match read(site.limits, &head.headers, incoming).await {
+    let body = match read(site.limits, &head.headers, body).await {
         Ok(body) => body,
         Err(error) => return refuse(site, error),
     };

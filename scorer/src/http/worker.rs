@@ -3,7 +3,7 @@
 use std::{cell::RefCell, io, rc::Rc, sync::Arc, time::Instant};
 
 use axum::Router;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, request::Parts};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use tokio::{
@@ -31,7 +31,7 @@ use crate::{
     metrics::Shard,
     pipeline::Pipeline,
     state::State,
-    telemetry::{RequestSpan, Tracing},
+    telemetry::Tracing,
 };
 
 /// Makes a pipeline, on the thread that it is for; it takes over what outlives a model from the one before.
@@ -106,11 +106,16 @@ impl Worker {
     async fn answer(&self, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
         self.shard.request();
         let id = self.ids.of(request.headers());
-        let mut answer = match self.denied(peer, &request) {
-            None => self.routed(request, &id).await,
-            Some(denied) => {
-                let refusal = entrance::refusal(request.uri().path(), denied);
-                peer.answer_unread(request, refusal, self.limits.body_timeout)
+        let mut answer = if let Some(denied) = self.denied(peer, &request) {
+            let refusal = entrance::refusal(request.uri().path(), denied);
+            peer.answer_unread(request, refusal, self.limits.body_timeout)
+        } else {
+            let (head, body) = request.into_parts();
+            if head.uri.path() == "/predict" {
+                self.traced(&head, body, &id).await
+            } else {
+                // Elsewhere, because a request's future is moved about, and every request's has room for all that is in here.
+                Box::pin(self.routed(Request::from_parts(head, body))).await
             }
         };
         answer.headers_mut().insert(REQUEST_ID, id);
@@ -121,28 +126,26 @@ impl Worker {
         entrance::refuses(self.access.as_deref()?, request, peer)
     }
 
-    async fn routed(&self, request: Request<Incoming>, id: &HeaderValue) -> Response<Body> {
+    async fn traced(&self, head: &Parts, body: Incoming, id: &HeaderValue) -> Response<Body> {
+        let span = self.tracing.begin(&head.headers).map(Box::new); // one in many has one
+        let trace = span.as_ref().map(|span| span.trace_id());
+        let pipeline = self.pipeline.borrow().clone();
+        let (answer, decision) = predict(&self.site(pipeline.as_deref()), head, body, id, trace).await;
+        if let Some(span) = span {
+            span.end(answer.status().as_u16(), decision.map(|d| d.as_str()), id);
+        }
+        answer.map(Either::Left)
+    }
+
+    async fn routed(&self, request: Request<Incoming>) -> Response<Body> {
         match request.uri().path() {
-            "/predict" => self.traced(request, id).await,
-            // Elsewhere, because a request's future is moved about, and every request's has room for all that is in here.
-            "/feedback" => Box::pin(self.labelled(request)).await,
-            path if Protocols::handles(path) => Box::pin(self.other(request)).await,
+            "/feedback" => self.labelled(request).await,
+            path if Protocols::handles(path) => self.other(request).await,
             _ => {
                 let Ok(answer) = self.router.clone().oneshot(request).await;
                 answer.map(Either::Right)
             }
         }
-    }
-
-    async fn traced(&self, request: Request<Incoming>, id: &HeaderValue) -> Response<Body> {
-        let span = self.tracing.begin(request.headers());
-        let trace = span.as_ref().map(RequestSpan::trace_id);
-        let pipeline = self.pipeline.borrow().clone();
-        let (answer, decision) = predict(&self.site(pipeline.as_deref()), request, id, trace).await;
-        if let Some(span) = span {
-            span.end(answer.status().as_u16(), decision.map(|d| d.as_str()), id);
-        }
-        answer.map(Either::Left)
     }
 
     async fn other(&self, request: Request<Incoming>) -> Response<Body> {

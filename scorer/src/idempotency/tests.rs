@@ -7,7 +7,7 @@ fn store() -> Idempotency {
     Idempotency::in_memory(Arc::new(Memory::new(Limits::default())))
 }
 
-async fn token(store: &Idempotency, id: i64, digest: u128) -> Token {
+async fn token(store: &Idempotency, id: i64, digest: u128) -> Token<'_> {
     match store.begin(id, Digest(digest), Instant::now()).await {
         Begin::New(token) => token,
         other => panic!("{other:?}"),

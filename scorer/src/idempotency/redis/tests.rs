@@ -120,7 +120,7 @@ async fn until_connected(connected: &AtomicUsize, count: usize) {
     }
 }
 
-async fn token(pod: &Idempotency, id: i64, digest: u128) -> Token {
+async fn token(pod: &Idempotency, id: i64, digest: u128) -> Token<'_> {
     match pod.begin(id, Digest(digest), Instant::now()).await {
         Begin::New(token) => token,
         other => panic!("{other:?}"),
