@@ -4,7 +4,7 @@
 //! In the steady state no timer is touched: a deadline that moved back is noticed when the old one fires.
 
 use std::{
-    io,
+    io, mem,
     pin::{Pin, pin},
     rc::Rc,
     sync::Arc,
@@ -87,12 +87,11 @@ impl<S> Guarded<S> {
     fn enter(&mut self, phase: Phase) {
         self.seen = phase;
         self.turns = self.link.turns();
-        self.undated = false;
+        self.undated = phase == Phase::Head;
         match phase {
             Phase::Idle if self.farewell => self.deadline = Instant::now() + self.patience.head,
             Phase::Idle => self.deadline = Instant::now() + self.patience.idle,
-            Phase::Head => self.deadline = Instant::now() + self.patience.head,
-            Phase::Busy => {}
+            Phase::Head | Phase::Busy => {}
         }
     }
 
@@ -106,9 +105,7 @@ impl<S> Guarded<S> {
             }
         } else if self.link.phase() == Phase::Idle && !self.link.is_multiplexed() {
             self.link.head_begins();
-            self.seen = Phase::Head;
-            self.turns = self.link.turns();
-            self.undated = true;
+            self.enter(Phase::Head);
         }
         match &mut self.framing {
             Some(framing) => framing
@@ -142,8 +139,9 @@ impl<S> Guarded<S> {
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.link.turns() != self.turns {
             self.enter(self.link.phase());
-        } else if self.undated {
-            self.enter(Phase::Head);
+        }
+        if mem::take(&mut self.undated) {
+            self.deadline = Instant::now() + self.patience.head;
         }
         if self.seen == Phase::Busy {
             // hyper reads ahead while it answers, and then does not read again before it is woken: without this look

@@ -208,24 +208,23 @@ impl Totals {
             skipped,
             features,
         } = shard;
-        let read = |counter: &Count| counter.get();
         for (sums, counters) in self.tables.iter_mut().flatten().zip(tables.iter().flatten()) {
-            *sums += read(counters);
+            *sums += counters.get();
         }
         for (arm, counters) in scores.iter().enumerate() {
             for (sum, counter) in self.scores[arm].iter_mut().zip(&counters.bins) {
-                *sum += read(counter);
+                *sum += counter.get();
             }
-            self.sums[arm] += read(&counters.sum) as f64 / 1e9;
+            self.sums[arm] += counters.sum.get() as f64 / 1e9;
         }
-        self.failed += read(failed);
-        self.skipped += read(skipped);
+        self.failed += failed.get();
+        self.skipped += skipped.get();
         for (feature, slots) in features.chunks_exact(SLOTS).enumerate() {
             for (sum, counter) in self.bins[feature].iter_mut().zip(slots) {
-                *sum += read(counter);
+                *sum += counter.get();
             }
-            self.missing[feature] += read(&slots[MISSING]);
-            self.out_of_range[feature] += read(&slots[OUT_OF_RANGE]);
+            self.missing[feature] += slots[MISSING].get();
+            self.out_of_range[feature] += slots[OUT_OF_RANGE].get();
         }
     }
 }

@@ -49,15 +49,16 @@ impl Shard {
         }
         if let Some(known) = self.answered.find(id) {
             if known.digest != digest {
-                self.outcomes[Outcome::Conflict as usize] += 1;
+                self.count(Outcome::Conflict);
                 return Found::Conflict;
             }
-            self.outcomes[Outcome::Replayed as usize] += 1;
-            return Found::Answer(self.answered.text(known));
+            let text = self.answered.text(known);
+            self.count(Outcome::Replayed);
+            return Found::Answer(text);
         }
         match self.pending.entry(id) {
             hash_map::Entry::Occupied(known) if known.get().digest != digest => {
-                self.outcomes[Outcome::Conflict as usize] += 1;
+                self.count(Outcome::Conflict);
                 Found::Conflict
             }
             hash_map::Entry::Occupied(mut known) => {
