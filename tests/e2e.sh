@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `make e2e`: the story on two whole clusters side by side, each with about as much to do.
 #   tests/e2e.sh PART_OF_A_TEST_NAME    what has that name, on one cluster
-#   tests/e2e.sh --outage               the test that mostly waits; the second cluster stays up
+#   tests/e2e.sh --outage               the tests that mostly wait; the second cluster stays up
 #   tests/e2e.sh --but-outage           everything else
 # KEEP=1 leaves the clusters up afterwards; they are also left up when a test fails.
 set -euo pipefail
@@ -15,7 +15,7 @@ down() { # cluster
   if [ -z "${KEEP:-}" ] && [ "${CLUSTER:-own}" = own ]; then tests/stage.sh "$1" down; fi
 }
 
-# Four tests at a time: most of their time is waiting for pods, and the machine that runs them is also the cluster.
+# Four tests at a time, and `starved`, which takes what it can get, alone: most of their time is waiting for pods, and the machine that runs them is also the cluster.
 run() { # cluster, names of test files (no other package has them: cargo looks in all), -- and arguments of the tests
   local cluster=$1 flags=()
   shift
@@ -24,11 +24,11 @@ run() { # cluster, names of test files (no other package has them: cargo looks i
 }
 
 # shellcheck disable=SC2086 # the names of files are words
-halves() { # test files of the first cluster, test files of the second
+halves() { # test files of the first cluster, of the second, what comes last there
   local log=target/e2e-second.log failed=0
   up e2e
   # Subshells of their own: `||` would switch -e off in a function.
-  (up e2e-second && run e2e-second $2 && down e2e-second) >"$log" 2>&1 &
+  (up e2e-second && run e2e-second $2 && { [ $# -lt 3 ] || run e2e-second $3; } && down e2e-second) >"$log" 2>&1 &
   beside=$!
   trap 'kill $beside 2>/dev/null' EXIT
   (run e2e $1 && down e2e) &
@@ -40,17 +40,18 @@ halves() { # test files of the first cluster, test files of the second
 }
 
 # Built once, before two would do it at the same time.
-cargo test --quiet --no-run --workspace --test callers --test outage --test scoring --test steps --test story --test traffic
+cargo test --quiet --no-run --workspace --test callers --test outage --test scoring --test starved --test steps --test story --test traffic
 case ${1:-} in
---outage) up e2e-second && run e2e-second outage ;;
+--outage) up e2e-second && run e2e-second outage && run e2e-second starved ;;
 --but-outage) halves "steps" "story callers scoring traffic" ;;
 *)
   if [ $# -gt 0 ] || [ "${CLUSTER:-own}" = current ]; then
     up e2e
     run e2e callers scoring traffic steps story outage -- "$@"
+    run e2e starved -- "$@"
     down e2e
   else
-    halves "steps story" "outage callers scoring traffic"
+    halves "steps story" "outage callers scoring traffic" starved
   fi
   ;;
 esac

@@ -11,7 +11,7 @@ DENY=0.20.2
 say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
-packages=(build-essential ca-certificates curl git jq openssl procps python3-venv buildah redis-server)
+packages=(build-essential ca-certificates curl git jq libfaketime openssl procps python3-venv buildah redis-server)
 [ "${1:-}" = lint ] && packages+=(shellcheck)
 [ "${1:-}" = bench ] && packages+=(nghttp2-client valgrind wrk)
 

@@ -1,6 +1,7 @@
 //! From a [`ValidModel`] to the objects that are to exist. One Kubernetes kind per file; pure.
 
 mod certificate;
+mod config_map;
 mod deployment;
 mod hpa;
 mod issuer;
@@ -73,6 +74,7 @@ pub fn workloads(model: &ValidModel, versions: &[Served<'_>], around: Around) ->
         child(Kind::ServiceAccount, service_account::build(model)),
         child(Kind::NetworkPolicy, network_policy::build(model, around.guarded)),
     ];
+    children.extend(config_map::build(model).map(|lists| child(Kind::ConfigMap, lists)));
     for served in versions {
         children.push(child(Kind::Deployment, deployment::build(model, served)));
         children.push(child(

@@ -1,4 +1,4 @@
-//! Changed lists on a real kube-apiserver: which pods are told, and how often. No kubelet runs here: the pods are objects
+//! Changed lists on a real kube-apiserver: what is written for ids in the manifest, which pods are told, and how often. No kubelet runs here: the pods are objects
 //! that the test makes. That a kubelet looks at a pod that was told is shown by tests/e2e.
 
 #[path = "api/bench.rs"]
@@ -10,12 +10,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::{
     admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
+    apps::v1::Deployment,
     core::v1::{ConfigMap, Pod},
     events::v1::Event,
 };
 use kube::{
     Api, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
 
@@ -75,11 +76,11 @@ async fn a_change_that_no_operator_saw_is_told_by_the_next_one() -> Result<()> {
 async fn a_spec_that_is_wrong_keeps_no_list_from_the_pods() -> Result<()> {
     let bench = with_lists().await?;
     // More than fits the environment of a pod, which no admission rule sees.
-    let values: Vec<i64> = (0..1000).map(|id| 900_000_000_000_000_000 + id).collect();
-    let lists =
-        ["a", "b", "c", "d", "e", "f", "g", "h"].map(|list| (list.to_owned(), json!({ "values": values })));
-    let lists: serde_json::Map<_, _> = lists.into_iter().collect();
-    bench.patch(MODEL, json!({ "spec": { "lists": lists } })).await?;
+    let dollars = "$".repeat(1000);
+    let rule =
+        |i| json!({ "name": format!("r{i}"), "when": format!("'{dollars}' == ''"), "action": "block" });
+    let rules: Vec<_> = (0..64).map(rule).collect();
+    bench.patch(MODEL, json!({ "spec": { "rules": rules } })).await?;
     bench
         .wait_status(MODEL, |s| condition(s, "Ready").reason == "InvalidSpec")
         .await?;
@@ -109,7 +110,7 @@ async fn pods_that_may_not_be_told_are_an_event_and_nothing_else() -> Result<()>
         .patch(MODEL, json!({ "spec": { "scorer": { "replicas": 3 } } }))
         .await?;
     eventually("three replicas", || async {
-        let deployments = bench.api::<k8s_openapi::api::apps::v1::Deployment>();
+        let deployments = bench.api::<Deployment>();
         let all = deployments.list(&Default::default()).await?.items;
         Ok(all
             .into_iter()
@@ -125,6 +126,116 @@ async fn pods_that_may_not_be_told_are_an_event_and_nothing_else() -> Result<()>
     .await?;
     bench.poke(MODEL).await?;
     both_are_told(&bench, &version).await
+}
+
+#[tokio::test]
+async fn ids_in_the_manifest_change_without_another_pod() -> Result<()> {
+    let bench = Bench::start().await?;
+    let mut wanted = model(MODEL, "1");
+    wanted["spec"]["lists"] = json!({ "vip": { "values": [7] }, "blocked": { "values": [] } });
+    bench.create(wanted).await?;
+    let deployment = bench.deployment(MODEL, "1").await?;
+    let map = inline(&bench).await?;
+    start_with(&bench, PODS[0], MODEL, "list-1", &map).await?;
+    bench.make_ready(&deployment).await?;
+    bench.issue_certificate(MODEL).await?;
+    bench.wait_ready(MODEL).await?;
+    bench.writes_nothing_more().await?;
+    assert_eq!(ids(&bench, &map, "vip").await?, Some("7\n".into()));
+    assert_eq!(told(&bench, PODS[0]).await?, None, "it was started with the list");
+
+    let (before, patches) = (generation(&bench, &deployment).await?, bench.patches());
+    let vip = |ids: serde_json::Value| json!({ "spec": { "lists": { "vip": { "values": ids } } } });
+    bench.patch(MODEL, vip(json!([7, 8]))).await?;
+    becomes(&bench, &map, "7\n8\n").await?;
+    bench.writes_nothing_more().await?;
+    assert_eq!(
+        generation(&bench, &deployment).await?,
+        before,
+        "pods were replaced"
+    );
+    let version = bench.api::<ConfigMap>().get(&map).await?.resource_version();
+    let note = version.map(|version| format!("{map}={version}"));
+    assert_eq!(told(&bench, PODS[0]).await?, note);
+    let writes = bench.patches() - patches;
+    // The test's own, the list, the pod, and at most two of the status.
+    assert!(writes <= 5, "{writes} writes for one change");
+
+    let theirs = json!({ "data": { "vip": "666" } });
+    let maps = bench.api::<ConfigMap>();
+    maps.patch(&map, &PatchParams::default(), &Patch::Merge(&theirs))
+        .await?;
+    becomes(&bench, &map, "7\n8\n").await
+}
+
+#[tokio::test]
+async fn ids_that_leave_the_manifest_stay_while_a_pod_has_them_mounted() -> Result<()> {
+    let bench = Bench::start().await?;
+    let mut wanted = model(MODEL, "1");
+    wanted["spec"]["lists"] = json!({ "vip": { "values": [7] } });
+    bench.create(wanted).await?;
+    let deployment = bench.deployment(MODEL, "1").await?;
+    let map = inline(&bench).await?;
+    start_with(&bench, PODS[0], MODEL, "list-0", &map).await?;
+    bench.make_ready(&deployment).await?;
+    bench.issue_certificate(MODEL).await?;
+    bench.wait_ready(MODEL).await?;
+    let before = generation(&bench, &deployment).await?;
+
+    change(&bench, "theirs", "7").await?;
+    let theirs =
+        json!({ "spec": { "lists": { "vip": { "values": null, "configMapRef": { "name": "theirs" } } } } });
+    bench.patch(MODEL, theirs).await?;
+    eventually("pods are to mount the other ConfigMap", || async {
+        Ok((generation(&bench, &deployment).await? != before).then_some(()))
+    })
+    .await?;
+    bench.writes_nothing_more().await?;
+    assert_eq!(
+        ids(&bench, &map, "vip").await?,
+        Some("7\n".into()),
+        "a pod of before needs it"
+    );
+
+    let pods = bench.api::<Pod>();
+    pods.delete(PODS[0], &DeleteParams::default()).await?;
+    bench.poke(MODEL).await?;
+    eventually("the ConfigMap is gone", || async {
+        Ok(ids(&bench, &map, "vip").await?.is_none().then_some(()))
+    })
+    .await?;
+    assert!(ids(&bench, "theirs", "ids").await?.is_some(), "it is the user's");
+    Ok(())
+}
+
+/// Name of the ConfigMap that the operator makes for ids in the manifest.
+async fn inline(bench: &Bench) -> Result<String> {
+    let ours = ListParams::default().labels(&format!("fraudops.dev/model={MODEL}"));
+    eventually("a ConfigMap for the lists", || async {
+        let maps = bench.api::<ConfigMap>().list(&ours).await?.items;
+        ensure!(maps.len() < 2, "{maps:?}");
+        Ok(maps.first().map(ResourceExt::name_any))
+    })
+    .await
+}
+
+/// What a ConfigMap says of one list.
+async fn ids(bench: &Bench, map: &str, list: &str) -> Result<Option<String>> {
+    let map = bench.api::<ConfigMap>().get_opt(map).await?;
+    Ok(map.and_then(|map| map.data?.remove(list)))
+}
+
+async fn becomes(bench: &Bench, map: &str, vip: &str) -> Result<()> {
+    eventually("the list is written", || async {
+        Ok((ids(bench, map, "vip").await?.as_deref() == Some(vip)).then_some(()))
+    })
+    .await
+}
+
+/// Grows with each change of what the pods are to be.
+async fn generation(bench: &Bench, deployment: &str) -> Result<Option<i64>> {
+    let deployment = bench.api::<Deployment>().get(deployment).await?;
+    Ok(deployment.metadata.generation)
 }
 
 /// A model that serves with a list in the ConfigMap `blocked`, and two pods that were started with it.
@@ -159,11 +270,13 @@ async fn change(bench: &Bench, map: &str, ids: &str) -> Result<String> {
 /// A pod as the Deployment of `model` would make it, in another second than what was written before: the API server's times
 /// have no fractions.
 async fn start(bench: &Bench, name: &str, model: &str) -> Result<()> {
+    let volume = if model == MODEL { "list-0" } else { "source" };
+    start_with(bench, name, model, volume, "blocked").await
+}
+
+async fn start_with(bench: &Bench, name: &str, model: &str, volume: &str, map: &str) -> Result<()> {
     tokio::time::sleep(Duration::from_millis(1100)).await;
-    let volumes = match model {
-        MODEL => json!([{ "name": "list-0", "configMap": { "name": "blocked" } }]),
-        _ => json!([{ "name": "source", "configMap": { "name": "blocked" } }]),
-    };
+    let volumes = json!([{ "name": volume, "configMap": { "name": map } }]);
     let pod: Pod = serde_json::from_value(json!({
         "metadata": { "name": name, "labels": { "fraudops.dev/model": model }, "annotations": { "theirs": "1" } },
         "spec": { "containers": [{ "name": "scorer", "image": "scorer:test" }], "volumes": volumes } }))?;

@@ -17,6 +17,7 @@ mod grpc;
 mod health;
 mod io;
 mod json_problem;
+mod linger;
 mod link;
 mod oip;
 mod openapi;

@@ -370,8 +370,9 @@ fn admin_handler(
         Box::pin(async move {
             let denied = access.and_then(|access| refuses_admin(&access, &request, &peer));
             if let Some(denied) = denied {
-                let refusal = refusal(request.uri().path(), denied);
-                return peer.answer_unread(request, refusal, body_timeout);
+                let (head, body) = request.into_parts();
+                let refusal = refusal(head.uri.path(), denied);
+                return peer.answer_unread(&head, body, refusal, body_timeout);
             }
             let Ok(answer) = router.oneshot(request).await;
             answer.map(Either::Right)

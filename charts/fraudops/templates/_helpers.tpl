@@ -96,11 +96,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
   verbs: [list, watch]
-{{- /* Lists of ids that may change at any time: whether they did is read from the ConfigMaps' metadata, never their content,
-which RBAC cannot tell apart. Only of namespaces with FraudModels that have such lists. */}}
+{{- /* The operator writes the ids of spec.lists[].values into a ConfigMap, and needs to know when one of the user's changes:
+of those it asks for the metadata only, never the content, which RBAC cannot tell apart. */}}
 - apiGroups: [""]
   resources: [configmaps]
-  verbs: [list, watch]
+  verbs: [list, watch, create, patch, delete]
 {{- /* patch: one annotation on a model's own pods, so that their kubelets take a changed list over at once. Whoever may
 patch Deployments, as above, may as well change pods: this adds no power over them. */}}
 - apiGroups: [""]

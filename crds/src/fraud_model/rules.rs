@@ -63,7 +63,7 @@ pub enum RuleMode {
         .message("an entry of spec.lists needs values (ids in the manifest) or configMapRef (a ConfigMap of yours with one id a line)"),
 )]
 pub struct List {
-    /// The ids. A change of them is a rolling update of the pods.
+    /// The ids. A change of them is taken over without a restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1000))]
     pub values: Option<Vec<i64>>,

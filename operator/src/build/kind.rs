@@ -8,7 +8,7 @@ use fraudops_crds::{
 use k8s_openapi::api::{
     apps::v1::Deployment,
     autoscaling::v2::HorizontalPodAutoscaler,
-    core::v1::{Service, ServiceAccount},
+    core::v1::{ConfigMap, Service, ServiceAccount},
     networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
 };
@@ -22,6 +22,8 @@ pub enum Kind {
     ServiceAccount,
     /// networking.k8s.io/v1
     NetworkPolicy,
+    /// v1
+    ConfigMap,
     /// apps/v1
     Deployment,
     /// v1
@@ -46,9 +48,10 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in the order of application.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::ServiceAccount,
         Self::NetworkPolicy,
+        Self::ConfigMap,
         Self::Deployment,
         Self::Service,
         Self::PodDisruptionBudget,
@@ -66,6 +69,7 @@ impl Kind {
         match self {
             Self::ServiceAccount => ApiResource::erase::<ServiceAccount>(&()),
             Self::NetworkPolicy => ApiResource::erase::<NetworkPolicy>(&()),
+            Self::ConfigMap => ApiResource::erase::<ConfigMap>(&()),
             Self::Deployment => ApiResource::erase::<Deployment>(&()),
             Self::Service => ApiResource::erase::<Service>(&()),
             Self::PodDisruptionBudget => ApiResource::erase::<PodDisruptionBudget>(&()),

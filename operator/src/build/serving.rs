@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use fraudops_crds::fraud_model::ModelVersion;
-use k8s_openapi::api::core::v1::{ConfigMapVolumeSource, EnvVar, Pod, Volume, VolumeMount};
+use k8s_openapi::api::core::v1::{ConfigMapVolumeSource, EnvVar, KeyToPath, Pod, Volume, VolumeMount};
 
 use super::{
-    meta, policy,
+    config_map, meta, policy,
     source::{mount, mounted_secret, secret_volume},
 };
 use crate::reconcile::validate::ValidModel;
@@ -158,8 +158,8 @@ pub(super) fn mounts(model: &ValidModel, version: &ModelVersion) -> Vec<VolumeMo
         .iter()
         .map(|(volume, directory, _)| mount(volume, directory, true))
         .collect();
-    let lists = list_maps(model);
-    mounts.extend(lists.map(|(volume, list, _)| mount(&volume, &format!("{LISTS_DIR}/{list}"), true)));
+    let lists = list_maps(model).into_iter();
+    mounts.extend(lists.map(|source| mount(&source.volume, &format!("{LISTS_DIR}/{}", source.list), true)));
     mounts
 }
 
@@ -169,24 +169,57 @@ pub(super) fn volumes(model: &ValidModel, version: &ModelVersion) -> Vec<Volume>
     let mut volumes: Vec<Volume> = secrets
         .map(|(volume, _, secret)| secret_volume(volume.into(), mounted_secret(&secret)))
         .collect();
-    volumes.extend(list_maps(model).map(|(name, _, config_map)| Volume {
-        name,
-        config_map: Some(ConfigMapVolumeSource {
-            name: config_map.to_owned(),
-            default_mode: Some(0o444),
-            ..ConfigMapVolumeSource::default()
-        }),
-        ..Volume::default()
-    }));
+    volumes.extend(list_maps(model).into_iter().map(ListMap::volume));
     volumes
 }
 
-/// Volume, list and ConfigMap of each list that has one. Names of lists are no names of volumes: they are counted.
-fn list_maps(model: &ValidModel) -> impl Iterator<Item = (String, &str, &str)> {
-    let maps = model.lists.iter().filter_map(|(list, source)| {
-        let config_map = source.config_map_ref.as_ref()?;
-        Some((list.as_str(), config_map.name.as_str()))
+/// Where a list's ids are.
+struct ListMap<'a> {
+    volume: String,
+    list: &'a str,
+    config_map: String,
+    /// The one key of the ConfigMap that is the list's; all of them otherwise.
+    key: Option<&'a str>,
+}
+
+impl ListMap<'_> {
+    /// Not optional: a pod that would take everybody for unlisted must not start.
+    fn volume(self) -> Volume {
+        let item = |key: &str| KeyToPath {
+            key: key.into(),
+            path: key.into(),
+            mode: None,
+        };
+        Volume {
+            name: self.volume,
+            config_map: Some(ConfigMapVolumeSource {
+                name: self.config_map,
+                items: self.key.map(|key| vec![item(key)]),
+                default_mode: Some(0o444),
+                ..ConfigMapVolumeSource::default()
+            }),
+            ..Volume::default()
+        }
+    }
+}
+
+/// One for each list. Names of lists are no names of volumes: they are counted.
+fn list_maps(model: &ValidModel) -> Vec<ListMap<'_>> {
+    let ours = config_map::name(model);
+    let sources = model.lists.iter().filter_map(|(list, source)| {
+        let (config_map, key) = match &source.config_map_ref {
+            Some(theirs) => (theirs.name.clone(), None),
+            None => (ours.clone()?, Some(list.as_str())),
+        };
+        Some((list, config_map, key))
     });
-    maps.enumerate()
-        .map(|(i, (list, config_map))| (format!("{LIST_VOLUME}{i}"), list, config_map))
+    let counted = sources.enumerate();
+    counted
+        .map(|(i, (list, config_map, key))| ListMap {
+            volume: format!("{LIST_VOLUME}{i}"),
+            list,
+            config_map,
+            key,
+        })
+        .collect()
 }

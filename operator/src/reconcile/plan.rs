@@ -45,6 +45,8 @@ pub struct Plan {
     pub retried: Option<String>,
     /// Whether some pods speak TLS, so that what Traefik and they need for it has to stay.
     pub mtls_in_use: bool,
+    /// ConfigMaps of lists that pods have mounted.
+    pub lists_in_use: BTreeSet<String>,
 }
 
 /// What keeps the route from being written.
@@ -91,6 +93,10 @@ impl Plan {
             || (kind == Kind::Certificate && between.contains(&name))
         {
             return self.mtls_in_use && model.access.mtls.is_none();
+        }
+        // A pod of before cannot start again without what it has mounted.
+        if kind == Kind::ConfigMap {
+            return self.lists_in_use.contains(&name);
         }
         let route = matches!(kind, Kind::TraefikService | Kind::IngressRoute);
         // A route that serves is never taken down because its certificate is being renewed or its pods restart.
@@ -183,6 +189,7 @@ pub fn plan(
         rejected,
         retried,
         mtls_in_use,
+        lists_in_use: observed.pods.iter().flat_map(|pod| pod.lists.clone()).collect(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What scorer pods say: what they lack, from their status and their own `/readyz`; what they did, from `/metrics`.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use futures::{StreamExt, stream};
 use http_body_util::{BodyExt, Empty, Limited};
@@ -14,7 +14,7 @@ use kube::ResourceExt;
 use serde::Deserialize;
 
 use crate::{
-    build::{VERSION_HASH, asks_who_calls},
+    build::{VERSION_HASH, asks_who_calls, mounted_lists},
     metrics_source::{MetricsSource, Reading, Target, Unread},
 };
 
@@ -43,6 +43,8 @@ pub struct PodReport {
     pub problem: Option<Problem>,
     /// Whether it asks for a token or a client certificate.
     pub asks_who_calls: bool,
+    /// The ConfigMaps that it has mounted as lists.
+    pub lists: BTreeSet<String>,
 }
 
 /// A pod of one of the two versions of a rollout, and what it has counted.
@@ -151,6 +153,7 @@ impl PodClient {
             requests,
             problem: problem.map(bounded),
             asks_who_calls: asks_who_calls(&pod),
+            lists: mounted_lists(&pod).into_iter().map(Into::into).collect(),
         }
     }
 

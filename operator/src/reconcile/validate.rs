@@ -185,9 +185,9 @@ pub fn validate(model: &FraudModel, defaults: &Defaults) -> Result<ValidModel, I
     };
     match crate::build::policy(&valid) {
         Some(policy) if policy.len() > MAX_POLICY => Err(invalid(
-            "spec.lists",
+            "spec.rules",
             format!(
-                "values and spec.rules have {} bytes together, more than the {MAX_POLICY} that fit a pod's environment: move a list to a ConfigMap (configMapRef)",
+                "has {} bytes as JSON, more than the {MAX_POLICY} that fit a pod's environment: make conditions shorter, with ids in spec.lists",
                 policy.len()
             ),
         )),

@@ -17,17 +17,39 @@ const MAX_DISCARDED: u64 = 16 * 1024 * 1024;
 /// A body that nobody wants to see is thrown away up to here, so that the connection can be used again.
 pub const MAX_UNREAD: u64 = 1024 * 1024;
 
-/// The whole body, or why there is none.
-pub async fn read(
-    headers: &HeaderMap,
-    body: Incoming,
-    limit: usize,
-    within: Duration,
-) -> Result<Bytes, RequestError> {
-    let encoding = headers.get(header::CONTENT_ENCODING);
-    if encoding.is_some_and(|e| !e.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        return Err(RequestError::Encoding);
+/// The body of a request that may come to be answered without it.
+pub struct Unread(Option<Incoming>);
+
+impl Unread {
+    /// Nobody has looked at it yet.
+    pub fn new(body: Incoming) -> Self {
+        Self(Some(body))
     }
+
+    /// The whole body, or why there is none.
+    pub async fn read(
+        &mut self,
+        headers: &HeaderMap,
+        limit: usize,
+        within: Duration,
+    ) -> Result<Bytes, RequestError> {
+        let encoding = headers.get(header::CONTENT_ENCODING);
+        if encoding.is_some_and(|e| !e.as_bytes().eq_ignore_ascii_case(b"identity")) {
+            return Err(RequestError::Encoding);
+        }
+        match self.0.take() {
+            Some(body) => read(body, limit, within).await,
+            None => Ok(Bytes::new()),
+        }
+    }
+
+    /// The body, if it was not asked for.
+    pub fn rest(self) -> Option<Incoming> {
+        self.0
+    }
+}
+
+async fn read(body: Incoming, limit: usize, within: Duration) -> Result<Bytes, RequestError> {
     let mut whole = pin!(collect(body, limit));
     // It mostly came with the head, and then needs no timer.
     if let Poll::Ready(read) = poll!(whole.as_mut()) {

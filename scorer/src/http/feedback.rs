@@ -2,12 +2,11 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use http::{HeaderValue, Method, Request, header};
-use hyper::body::Incoming;
+use http::{HeaderValue, Method, header, request::Parts};
 
 use super::{
     answer::{self, Answer},
-    body,
+    body::Unread,
     predict::{Site, refuse},
 };
 use crate::{
@@ -18,20 +17,20 @@ use crate::{
 };
 
 /// Takes labels. `ledger`: the counters of all threads.
-pub async fn feedback(site: &Site<'_>, ledger: &Ledger, request: Request<Incoming>) -> Answer {
+pub async fn feedback(site: &Site<'_>, ledger: &Ledger, head: &Parts, body: &mut Unread) -> Answer {
     let Some(pipeline) = site.pipeline else {
         return refuse(site, RequestError::NotReady).0;
     };
-    if request.method() != Method::POST {
+    if head.method != Method::POST {
         return refuse(site, RequestError::Method).0;
     }
-    let (head, incoming) = request.into_parts();
     let content =
         match Content::from_header(head.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes)) {
             Ok(content) => content,
             Err(error) => return said(error.answer()),
         };
-    let bytes = match body::read(&head.headers, incoming, MAX_BODY_BYTES, site.limits.body_timeout).await {
+    let within = site.limits.body_timeout;
+    let bytes = match body.read(&head.headers, MAX_BODY_BYTES, within).await {
         Ok(bytes) => bytes,
         Err(error) => return refuse(site, error).0,
     };

@@ -24,6 +24,7 @@ use tokio::{
 
 use super::{
     answer,
+    body::Unread,
     connection::Body,
     contract::tests::card,
     protocols::{Behind, Protocols},
@@ -237,7 +238,11 @@ impl Desk {
                 tokio::time::sleep(Duration::from_millis(300)).await;
                 answer::json(StatusCode::OK, "{}")
             }
-            _ => self.protocols.answer(&behind, request).await,
+            _ => {
+                let (head, body) = request.into_parts();
+                let mut body = Unread::new(body);
+                self.protocols.answer(&behind, &head, &mut body).await
+            }
         };
         answer.headers_mut().insert(REQUEST_ID, id);
         answer.map(Either::Left)

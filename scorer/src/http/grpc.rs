@@ -143,7 +143,10 @@ impl Desk {
         let id = self.ids.of(request.headers());
         let mut answer = match self.denied(peer, &request) {
             None => self.routed(request).await,
-            Some(denied) => peer.answer_unread(request, entrance::grpc_refusal(denied), self.body_timeout),
+            Some(denied) => {
+                let (head, body) = request.into_parts();
+                peer.answer_unread(&head, body, entrance::grpc_refusal(denied), self.body_timeout)
+            }
         };
         answer.headers_mut().insert(REQUEST_ID, id);
         answer

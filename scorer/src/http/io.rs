@@ -20,6 +20,7 @@ use tokio::{
 
 use super::{
     framing::Framing,
+    linger::Linger,
     link::{Link, Phase},
 };
 use crate::metrics::Shard;
@@ -59,6 +60,8 @@ pub struct Guarded<S> {
     /// Whom the alarm wakes. It need not be told again and again.
     sleeper: Option<Waker>,
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Our side has ended.
+    linger: Option<Linger>,
     shard: Arc<Shard>,
 }
 
@@ -80,6 +83,7 @@ impl<S> Guarded<S> {
             alarm: Box::pin(sleep_until(deadline)),
             sleeper: None,
             stalled: None,
+            linger: None,
             shard,
         }
     }
@@ -209,7 +213,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.poll_progress(cx, outcome)
@@ -234,8 +238,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.poll_progress(cx, outcome)
+        if self.linger.is_none() {
+            let outcome = Pin::new(&mut self.stream).poll_shutdown(cx);
+            ready!(self.poll_progress(cx, outcome))?;
+        }
+        // On HTTP/2 an answer does not end the connection, and what does is said in a frame.
+        if self.framing.is_some() {
+            let Self { linger, stream, .. } = &mut *self;
+            ready!(linger.get_or_insert_with(Linger::new).poll(stream, cx));
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

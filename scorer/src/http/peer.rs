@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, rc::Rc, time::Duration};
 
-use http::{HeaderMap, HeaderValue, Request, Version, header};
+use http::{HeaderMap, HeaderValue, Version, header, request::Parts};
 use hyper::body::{Body as _, Incoming};
 use tokio::{task::spawn_local, time::timeout};
 
@@ -26,11 +26,11 @@ impl Peer {
     /// connection again; one that waits to be asked for it (`Expect`) or has a large one is told that the connection ends.
     pub fn answer_unread(
         &self,
-        request: Request<Incoming>,
+        head: &Parts,
+        body: Incoming,
         mut answer: http::Response<Body>,
         within: Duration,
     ) -> http::Response<Body> {
-        let (head, body) = request.into_parts();
         if body.is_end_stream() {
             return answer;
         }

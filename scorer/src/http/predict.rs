@@ -2,13 +2,12 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
-use hyper::body::Incoming;
+use http::{HeaderValue, Method, StatusCode, header, request::Parts};
 
 use super::{
     answer::{self, Answer},
-    body, deadline,
+    body::Unread,
+    deadline,
     server::Limits,
 };
 use crate::{
@@ -40,7 +39,7 @@ pub type Answered = (Answer, Option<Decision>);
 pub async fn predict(
     site: &Site<'_>,
     head: &Parts,
-    body: Incoming,
+    body: &mut Unread,
     id: &HeaderValue,
     trace: Option<[u8; 16]>,
 ) -> Answered {
@@ -51,7 +50,8 @@ pub async fn predict(
     if head.method != Method::POST {
         return refuse(site, RequestError::Method);
     }
-    let body = match read(site.limits, &head.headers, body).await {
+    let limits = site.limits;
+    let body = match body.read(&head.headers, limits.body, limits.body_timeout).await {
         Ok(body) => body,
         Err(error) => return refuse(site, error),
     };
@@ -78,11 +78,6 @@ pub async fn predict(
         Outcome::Conflict => refuse(site, RequestError::Conflict),
         Outcome::Overloaded => refuse(site, RequestError::Overloaded),
     }
-}
-
-/// The body, within the limits.
-pub async fn read(limits: &Limits, headers: &HeaderMap, incoming: Incoming) -> Result<Bytes, RequestError> {
-    body::read(headers, incoming, limits.body, limits.body_timeout).await
 }
 
 /// Counts and words a request that gets no prediction.

@@ -7,12 +7,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use hyper::{Request, body::Incoming};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 
 use super::{
     answer::{self, Answer},
-    batch, body,
+    batch,
+    body::Unread,
     contract::Contract,
     deadline, docs,
     oip::{self, Target},
@@ -115,13 +115,18 @@ impl Protocols {
     }
 
     /// Answers a request to one of these routes; 404 for others.
-    pub async fn answer<S: Scoring>(&self, behind: &Behind<'_, S>, request: Request<Incoming>) -> Answer {
-        let Some(route) = Route::of(request.uri().path()) else {
+    pub async fn answer<S: Scoring>(
+        &self,
+        behind: &Behind<'_, S>,
+        head: &Parts,
+        body: &mut Unread,
+    ) -> Answer {
+        let Some(route) = Route::of(head.uri.path()) else {
             return answer::detail(StatusCode::NOT_FOUND, "Not Found");
         };
         let method = route.method();
-        let as_get = method == Method::GET && request.method() == Method::HEAD;
-        if request.method() != method && !as_get {
+        let as_get = method == Method::GET && head.method == Method::HEAD;
+        if head.method != method && !as_get {
             return refuse(&route, behind, RequestError::Method);
         }
         match &route {
@@ -130,7 +135,7 @@ impl Protocols {
                 answer::json(StatusCode::OK, document.to_string())
             }
             Route::Page => docs::page(&contract(behind), self.demands),
-            Route::Oip(Target::Infer(_)) | Route::Batch => self.large(&route, behind, request).await,
+            Route::Oip(Target::Infer(_)) | Route::Batch => self.large(&route, behind, head, body).await,
             Route::Oip(target) => oip::describe(target, behind.scoring, behind.state.is_ready()),
         }
     }
@@ -140,17 +145,18 @@ impl Protocols {
         &self,
         route: &Route,
         behind: &Behind<'_, S>,
-        request: Request<Incoming>,
+        head: &Parts,
+        body: &mut Unread,
     ) -> Answer {
         let start = Instant::now();
         let Some(scoring) = behind.scoring else {
             return refuse(route, behind, RequestError::NotReady);
         };
         let Some(_place) = Place::take(&self.large) else {
+            behind.shard.refused_request(RequestError::Overloaded);
             return busy(route);
         };
-        let (head, incoming) = request.into_parts();
-        let body = match body::read(&head.headers, incoming, MAX_BODY_BYTES, self.body_timeout).await {
+        let body = match body.read(&head.headers, MAX_BODY_BYTES, self.body_timeout).await {
             Ok(body) => body,
             Err(error) => return refuse(route, behind, error),
         };

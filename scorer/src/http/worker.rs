@@ -13,6 +13,7 @@ use tokio::{
 use tower::ServiceExt;
 
 use super::{
+    body::Unread,
     entrance,
     feedback::feedback,
     grpc::Jobs,
@@ -106,18 +107,18 @@ impl Worker {
     async fn answer(&self, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
         self.shard.request();
         let id = self.ids.of(request.headers());
-        let mut answer = if let Some(denied) = self.denied(peer, &request) {
-            let refusal = entrance::refusal(request.uri().path(), denied);
-            peer.answer_unread(request, refusal, self.limits.body_timeout)
-        } else {
-            let (head, body) = request.into_parts();
-            if head.uri.path() == "/predict" {
-                self.traced(&head, body, &id).await
-            } else {
-                // Elsewhere, because a request's future is moved about, and every request's has room for all that is in here.
-                Box::pin(self.routed(Request::from_parts(head, body))).await
-            }
+        let denied = self.denied(peer, &request);
+        let (head, body) = request.into_parts();
+        let mut body = Unread::new(body);
+        let mut answer = match denied {
+            Some(denied) => entrance::refusal(head.uri.path(), denied),
+            None if head.uri.path() == "/predict" => self.traced(&head, &mut body, &id).await,
+            // Elsewhere, because a request's future is moved about, and every request's has room for all that is in here.
+            None => Box::pin(self.routed(&head, &mut body)).await,
         };
+        if let Some(rest) = body.rest() {
+            answer = peer.answer_unread(&head, rest, answer, self.limits.body_timeout);
+        }
         answer.headers_mut().insert(REQUEST_ID, id);
         answer
     }
@@ -126,7 +127,7 @@ impl Worker {
         entrance::refuses(self.access.as_deref()?, request, peer)
     }
 
-    async fn traced(&self, head: &Parts, body: Incoming, id: &HeaderValue) -> Response<Body> {
+    async fn traced(&self, head: &Parts, body: &mut Unread, id: &HeaderValue) -> Response<Body> {
         let span = self.tracing.begin(&head.headers).map(Box::new); // one in many has one
         let trace = span.as_ref().map(|span| span.trace_id());
         let pipeline = self.pipeline.borrow().clone();
@@ -137,18 +138,20 @@ impl Worker {
         answer.map(Either::Left)
     }
 
-    async fn routed(&self, request: Request<Incoming>) -> Response<Body> {
-        match request.uri().path() {
-            "/feedback" => self.labelled(request).await,
-            path if Protocols::handles(path) => self.other(request).await,
+    async fn routed(&self, head: &Parts, body: &mut Unread) -> Response<Body> {
+        match head.uri.path() {
+            "/feedback" => self.labelled(head, body).await,
+            path if Protocols::handles(path) => self.other(head, body).await,
             _ => {
+                // None of these routes wants a body.
+                let request = Request::from_parts(head.clone(), axum::body::Body::empty());
                 let Ok(answer) = self.router.clone().oneshot(request).await;
                 answer.map(Either::Right)
             }
         }
     }
 
-    async fn other(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn other(&self, head: &Parts, body: &mut Unread) -> Response<Body> {
         let pipeline = self.pipeline.borrow().clone();
         let behind = Behind {
             scoring: pipeline.as_deref(),
@@ -158,12 +161,12 @@ impl Worker {
             state: &self.state,
             shard: &self.shard,
         };
-        self.protocols.answer(&behind, request).await.map(Either::Left)
+        self.protocols.answer(&behind, head, body).await.map(Either::Left)
     }
 
-    async fn labelled(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn labelled(&self, head: &Parts, body: &mut Unread) -> Response<Body> {
         let pipeline = self.pipeline.borrow().clone();
-        let answer = feedback(&self.site(pipeline.as_deref()), &self.ledger, request).await;
+        let answer = feedback(&self.site(pipeline.as_deref()), &self.ledger, head, body).await;
         answer.map(Either::Left)
     }
 

@@ -152,3 +152,46 @@ fn connections_beyond_the_limit_are_turned_away_at_once_and_welcome_later() {
             .is_ok_and(|a| a.status == 200)
     });
 }
+
+#[test]
+fn an_answer_that_needs_no_body_reaches_a_client_who_sends_one() {
+    let server = Server::ready(&["--workers", "1"]);
+    let body = vec![b' '; 900_000];
+    for (target, status) in [
+        ("PUT /predict", 405),
+        ("POST /predict HTTP/1.1\r\ncontent-encoding: gzip\r\nx-rest:", 415),
+        ("PUT /predict/batch", 405),
+        ("PUT /feedback", 405),
+        ("POST /livez", 405),
+        ("POST /nowhere", 404),
+    ] {
+        let mut connection = Connection::open(server.http).unwrap();
+        let length = body.len();
+        connection
+            .send(format!(
+                "{target} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n"
+            ))
+            .unwrap();
+        for part in body.chunks(90_000) {
+            connection.send(part).unwrap();
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(connection.answer().unwrap().status, status, "{target}");
+        let next = connection.post(&good()).unwrap();
+        assert_eq!(next.status, 200, "{target}: the connection is good for more");
+    }
+}
+
+#[test]
+fn an_answer_reaches_a_client_whose_body_is_too_large_to_be_thrown_away() {
+    let server = Server::ready(&["--workers", "1"]);
+    let mut connection = Connection::open(server.http).unwrap();
+    let head = "PUT /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 2000000\r\n\r\n";
+    connection.send(head).unwrap();
+    for _ in 0..10 {
+        connection.send([b' '; 90_000]).unwrap();
+        thread::sleep(Duration::from_millis(5));
+    }
+    let answer = connection.answer().unwrap();
+    assert_eq!((answer.status, answer.header("connection")), (405, Some("close")));
+}

@@ -7,6 +7,7 @@ mod bad_input;
 mod caching;
 mod checking;
 mod client;
+mod clock;
 mod clouds;
 mod collector;
 mod configuration;

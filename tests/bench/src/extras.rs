@@ -1,5 +1,6 @@
 //! The second table: what else one asks of a scorer.
 
+mod feedback;
 mod protocols;
 
 use std::{
@@ -87,6 +88,7 @@ impl Extras<'_> {
         for found in self.protocols()? {
             add(found);
         }
+        add(self.feedback()?);
         add(self.reference_without_telemetry()?);
         add(self.simulator(&further.simulator)?);
         Ok(rows)

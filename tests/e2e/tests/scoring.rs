@@ -54,7 +54,7 @@ async fn rules_decide_beside_the_model_and_a_list_changes_without_a_restart() ->
     a_wrong_rule_takes_no_pod_out_of_service(&served).await?;
     a_list_moves_into_a_config_map(&mut served).await?;
     no_request_failed(&load.stop().await?);
-    a_changed_config_map_reaches_pods_that_go_on(&served).await?;
+    changed_lists_reach_pods_that_go_on(&mut served).await?;
     served.payments.remove().await
 }
 
@@ -133,13 +133,7 @@ async fn a_list_moves_into_a_config_map(served: &mut Served) -> Result<()> {
     Ok(())
 }
 
-async fn a_changed_config_map_reaches_pods_that_go_on(served: &Served) -> Result<()> {
-    let pods = served.pods().await?;
-    let stolen = json!({ "TERMINAL_ID": 5089 });
-    for pod in &pods {
-        let answer = served.ask_pod(pod, stolen.clone()).await?;
-        assert_eq!(decided(&answer), ("approve", "model"), "{}", answer.body);
-    }
+async fn changed_lists_reach_pods_that_go_on(served: &mut Served) -> Result<()> {
     let ids = json!({ "data": { "ids": "4692\n5089 # stolen this morning\n" } }).to_string();
     let patch = [
         "patch",
@@ -149,22 +143,46 @@ async fn a_changed_config_map_reaches_pods_that_go_on(served: &Served) -> Result
         "--patch",
         &ids,
     ];
+    let before = served.pods().await?;
+    blocks_from_now_on(served, &json!({ "TERMINAL_ID": 5089 }), || {
+        served.payments.kubectl(&patch).map(drop)
+    })
+    .await?;
+    let mut changed = served.manifest.clone();
+    changed["spec"]["lists"]["blockedCustomers"]["values"] = json!([323, 596]);
+    let elsewhere = json!({ "CUSTOMER_ID": 596, "TERMINAL_ID": 1 });
+    blocks_from_now_on(served, &elsewhere, || served.payments.apply(&changed)).await?;
+    served.manifest = changed;
+    assert_eq!(served.pods().await?, before, "a pod was restarted");
+    Ok(())
+}
+
+/// After `change` every pod blocks what it approved before.
+async fn blocks_from_now_on(
+    served: &Served,
+    transaction: &Value,
+    change: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let pods = served.pods().await?;
+    for pod in &pods {
+        let answer = served.ask_pod(pod, transaction.clone()).await?;
+        assert_eq!(decided(&answer), ("approve", "model"), "{}", answer.body);
+    }
     let changed = Instant::now();
-    served.payments.kubectl(&patch)?;
-    until("every pod blocks the terminal", AT_ONCE, || async {
+    change()?;
+    until("every pod blocks", AT_ONCE, || async {
         let mut decisions = vec![];
         for pod in &pods {
-            let answer = served.ask_pod(pod, stolen.clone()).await?;
+            let answer = served.ask_pod(pod, transaction.clone()).await?;
             decisions.push(answer.body["decision"].clone());
         }
         holds(decisions.iter().all(|decision| decision == "block"), &decisions)
     })
     .await?;
     println!(
-        "a changed ConfigMap had reached every pod after {:?}",
+        "{transaction} was blocked by every pod after {:?}",
         changed.elapsed()
     );
-    assert_eq!(served.pods().await?, pods, "a pod was restarted");
     Ok(())
 }
 
