@@ -40,18 +40,18 @@ halves() { # test files of the first cluster, of the second, what comes last the
 }
 
 # Built once, before two would do it at the same time.
-cargo test --quiet --no-run --workspace --test callers --test outage --test scoring --test starved --test steps --test story --test traffic
+cargo test --quiet --no-run --workspace --test callers --test outage --test scoring --test smuggling --test starved --test steps --test story --test traffic
 case ${1:-} in
 --outage) up e2e-second && run e2e-second outage && run e2e-second starved ;;
---but-outage) halves "steps" "story callers scoring traffic" ;;
+--but-outage) halves "steps" "story callers scoring smuggling traffic" ;;
 *)
   if [ $# -gt 0 ] || [ "${CLUSTER:-own}" = current ]; then
     up e2e
-    run e2e callers scoring traffic steps story outage -- "$@"
+    run e2e callers scoring smuggling traffic steps story outage -- "$@"
     run e2e starved -- "$@"
     down e2e
   else
-    halves "steps story" "outage callers scoring traffic" starved
+    halves "steps story" "outage callers scoring smuggling traffic" starved
   fi
   ;;
 esac

@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    io::{self, Write as _},
     os::unix::process::CommandExt,
     process::{self, ExitCode},
     sync::Arc,
@@ -54,8 +55,7 @@ fn run(command: Command, matches: &ArgMatches, logs: &Arc<Lossy>) -> ExitCode {
         Command::Serve(mut arguments) => {
             arguments.effective = Effective::of(matches);
             if arguments.print_config {
-                print!("{}", arguments.effective.lines());
-                return ExitCode::SUCCESS;
+                return say(arguments.effective.lines().trim_end(), ExitCode::SUCCESS);
             }
             serve(*arguments, Arc::clone(logs)).unwrap_or_else(|error| {
                 tracing::error!(error = format!("{error:#}"), "the scorer cannot run");
@@ -64,14 +64,10 @@ fn run(command: Command, matches: &ArgMatches, logs: &Arc<Lossy>) -> ExitCode {
         }
         Command::Check(arguments) => {
             let (report, servable) = check(&arguments);
-            println!("{report}");
-            code(servable)
+            say(&report, code(servable))
         }
         Command::Token(arguments) => match access::issue(&arguments) {
-            Ok(issued) => {
-                println!("{}\n{}", issued.token, issued.line);
-                ExitCode::SUCCESS
-            }
+            Ok(issued) => say(&format!("{}\n{}", issued.token, issued.line), ExitCode::SUCCESS),
             Err(error) => {
                 tracing::error!(error, "no token can be made");
                 ExitCode::FAILURE
@@ -79,10 +75,23 @@ fn run(command: Command, matches: &ArgMatches, logs: &Arc<Lossy>) -> ExitCode {
         },
         Command::Trial(arguments) => {
             let (line, servable) = trial::run(&arguments);
-            println!("{line}");
-            code(servable)
+            say(&line, code(servable))
         }
         Command::Fetch(arguments) => artifact::run(&arguments),
+    }
+}
+
+/// Prints a result. A reader who has seen enough and left is no news; a token that nobody could read is.
+fn say(result: &str, code: ExitCode) -> ExitCode {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{result}").and_then(|()| out.flush()) {
+        Ok(()) => code,
+        Err(error) => {
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                tracing::error!(%error, "the result cannot be written");
+            }
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod load;
 mod namespace;
 mod pods;
 mod poll;
+mod raw;
 mod redis;
 mod stage;
 
