@@ -144,6 +144,36 @@ async fn a_bad_body_gets_an_answer_that_names_what_is_wrong() -> Result<()> {
 }
 
 #[tokio::test]
+#[ignore = "four minutes: make e2e T=twenty_restarts"]
+async fn twenty_restarts_under_load_fail_no_request() -> Result<()> {
+    let payments = Namespace::fresh("restarts").await?;
+    let mut manifest = payments.manifest("card-fraud", "restarts.test", &payments.stage.model(V1)?)?;
+    manifest["spec"]["scorer"]["replicas"] = json!(2);
+    payments.apply(&manifest)?;
+    payments.until_stable("card-fraud", V1).await?;
+    let load = load(&payments, "restarts.test", 200).await?;
+    for turn in 1..=20 {
+        let before = payments.pods_of("card-fraud").await?;
+        manifest["spec"]["scorer"]["podAnnotations"] = json!({ "example.test/restart": turn.to_string() });
+        payments.apply(&manifest)?;
+        until("other pods serve", Duration::from_secs(60), || async {
+            let pods = payments.pods_of("card-fraud").await?;
+            let all = pods.len() == 2 && pods.iter().all(|pod| !before.contains(pod));
+            holds(all, pods)
+        })
+        .await?;
+    }
+    let report = load.stop().await?;
+    println!(
+        "{} requests, p99 {:?}, slowest {:?}",
+        report.requests, report.p99, report.slowest
+    );
+    let (failed, first) = (report.failures.len(), report.failures.first());
+    assert!(first.is_none(), "{failed} failed, first: {first:?}");
+    payments.remove().await
+}
+
+#[tokio::test]
 async fn a_change_of_version_under_load_fails_no_request() -> Result<()> {
     let payments = Namespace::fresh("change").await?;
     let (v1, v2) = (payments.stage.model(V1)?, payments.stage.model(V2)?);
