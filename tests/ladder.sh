@@ -131,7 +131,7 @@ what_mostly_waits() {
   rung "the scorer scores like Python, six kinds of model (parity)" tests/parity.sh
 }
 
-an_outage() { if own_cluster; then rung "a minute without an API server (e2e)" tests/e2e.sh --outage; fi; }
+an_outage() { if own_cluster; then rung "a minute without an API server, a pod with a tenth of a core (e2e)" tests/e2e.sh --outage; fi; }
 
 # Called in a session of its own: Linux shares the processors out among sessions first, and pods have shares of their own.
 what_only_computes() {

@@ -29,7 +29,7 @@ pub use kind::Kind;
 pub use meta::{
     APPLIED_HASH, DIGEST, LISTS, MANAGED_BY, MODEL_LABEL, MTLS, SCORER_PORT, URI, VERSION, VERSION_HASH,
     client_certificate_name, issuer_name, receipt_keys_name, secret_name, selector, server_certificate_name,
-    version_name,
+    short_hash, version_name,
 };
 pub use receipt_keys::build as receipt_keys;
 pub use serving::{asks_who_calls, mounted_lists};

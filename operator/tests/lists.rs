@@ -18,7 +18,7 @@ use kube::{
     Api, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use bench::{Bench, condition, eventually, model};
 
@@ -130,22 +130,13 @@ async fn pods_that_may_not_be_told_are_an_event_and_nothing_else() -> Result<()>
 
 #[tokio::test]
 async fn ids_in_the_manifest_change_without_another_pod() -> Result<()> {
-    let bench = Bench::start().await?;
-    let mut wanted = model(MODEL, "1");
-    wanted["spec"]["lists"] = json!({ "vip": { "values": [7] }, "blocked": { "values": [] } });
-    bench.create(wanted).await?;
-    let deployment = bench.deployment(MODEL, "1").await?;
-    let map = inline(&bench).await?;
-    start_with(&bench, PODS[0], MODEL, "list-1", &map).await?;
-    bench.make_ready(&deployment).await?;
-    bench.issue_certificate(MODEL).await?;
-    bench.wait_ready(MODEL).await?;
-    bench.writes_nothing_more().await?;
+    let lists = json!({ "vip": { "values": [7] }, "blocked": { "values": [] } });
+    let (bench, deployment, map) = with_ids(lists, "list-1").await?;
     assert_eq!(ids(&bench, &map, "vip").await?, Some("7\n".into()));
     assert_eq!(told(&bench, PODS[0]).await?, None, "it was started with the list");
 
     let (before, patches) = (generation(&bench, &deployment).await?, bench.patches());
-    let vip = |ids: serde_json::Value| json!({ "spec": { "lists": { "vip": { "values": ids } } } });
+    let vip = |ids: Value| json!({ "spec": { "lists": { "vip": { "values": ids } } } });
     bench.patch(MODEL, vip(json!([7, 8]))).await?;
     becomes(&bench, &map, "7\n8\n").await?;
     bench.writes_nothing_more().await?;
@@ -170,16 +161,8 @@ async fn ids_in_the_manifest_change_without_another_pod() -> Result<()> {
 
 #[tokio::test]
 async fn ids_that_leave_the_manifest_stay_while_a_pod_has_them_mounted() -> Result<()> {
-    let bench = Bench::start().await?;
-    let mut wanted = model(MODEL, "1");
-    wanted["spec"]["lists"] = json!({ "vip": { "values": [7] } });
-    bench.create(wanted).await?;
-    let deployment = bench.deployment(MODEL, "1").await?;
-    let map = inline(&bench).await?;
-    start_with(&bench, PODS[0], MODEL, "list-0", &map).await?;
-    bench.make_ready(&deployment).await?;
-    bench.issue_certificate(MODEL).await?;
-    bench.wait_ready(MODEL).await?;
+    let lists = json!({ "vip": { "values": [7] } });
+    let (bench, deployment, map) = with_ids(lists, "list-0").await?;
     let before = generation(&bench, &deployment).await?;
 
     change(&bench, "theirs", "7").await?;
@@ -242,18 +225,39 @@ async fn generation(bench: &Bench, deployment: &str) -> Result<Option<i64>> {
 async fn with_lists() -> Result<Bench> {
     let bench = Bench::start().await?;
     change(&bench, "blocked", "").await?;
-    let mut wanted = model(MODEL, "1");
-    wanted["spec"]["lists"] = json!({ "blocked": { "configMapRef": { "name": "blocked" } } });
-    bench.create(wanted).await?;
-    let deployment = bench.deployment(MODEL, "1").await?;
+    let lists = json!({ "blocked": { "configMapRef": { "name": "blocked" } } });
+    let deployment = create(&bench, lists).await?;
     for pod in PODS {
         start(&bench, pod, MODEL).await?;
     }
-    bench.make_ready(&deployment).await?;
+    put_into_service(&bench, &deployment).await?;
+    Ok(bench)
+}
+
+/// A model that serves with `lists` of ids in its manifest, and a pod that has their ConfigMap mounted as `volume`. Gives the
+/// names of its Deployment and of the ConfigMap, too.
+async fn with_ids(lists: Value, volume: &str) -> Result<(Bench, String, String)> {
+    let bench = Bench::start().await?;
+    let deployment = create(&bench, lists).await?;
+    let map = inline(&bench).await?;
+    start_with(&bench, PODS[0], MODEL, volume, &map).await?;
+    put_into_service(&bench, &deployment).await?;
+    Ok((bench, deployment, map))
+}
+
+/// The name of its Deployment.
+async fn create(bench: &Bench, lists: Value) -> Result<String> {
+    let mut wanted = model(MODEL, "1");
+    wanted["spec"]["lists"] = lists;
+    bench.create(wanted).await?;
+    bench.deployment(MODEL, "1").await
+}
+
+async fn put_into_service(bench: &Bench, deployment: &str) -> Result<()> {
+    bench.make_ready(deployment).await?;
     bench.issue_certificate(MODEL).await?;
     bench.wait_ready(MODEL).await?;
-    bench.writes_nothing_more().await?;
-    Ok(bench)
+    bench.writes_nothing_more().await
 }
 
 /// Writes one id a line into a ConfigMap; gives its resource version.

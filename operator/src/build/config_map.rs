@@ -1,10 +1,9 @@
 //! The ConfigMap with the lists whose ids are in the manifest, so that they change as those of the user's ConfigMaps do:
 //! without a restart.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use sha2::{Digest, Sha256};
 
 use super::meta;
 use crate::reconcile::validate::ValidModel;
@@ -24,11 +23,7 @@ pub(super) fn build(model: &ValidModel) -> Option<ConfigMap> {
 /// Its name. Other lists are another ConfigMap: one that has lost a key keeps the pods of before from starting again.
 pub(super) fn name(model: &ValidModel) -> Option<String> {
     let lists: Vec<&str> = values(model).map(|(list, _)| list).collect();
-    let digest = Sha256::digest(lists.join(","));
-    let hash = digest.iter().take(4).fold(String::new(), |mut hash, byte| {
-        let _ = write!(hash, "{byte:02x}");
-        hash
-    });
+    let hash = meta::short_hash(lists.join(","), 4);
     (!lists.is_empty()).then(|| format!("{}-lists-{hash}", model.name))
 }
 

@@ -149,7 +149,15 @@ fn version_labels(version: &ModelVersion) -> [(String, String); 2] {
 /// Adds [`APPLIED_HASH`] to `body`.
 pub(super) fn annotate_with_hash(body: &mut Value) {
     // serde_json keeps the keys of a map in order, so equal objects have equal text.
-    let digest = Sha256::digest(body.to_string());
-    let hash: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    body["metadata"]["annotations"][APPLIED_HASH] = hash.into();
+    body["metadata"]["annotations"][APPLIED_HASH] = short_hash(body.to_string(), 8).into();
+}
+
+/// The first `bytes` of the SHA-256 of `text`, in hex.
+pub fn short_hash(text: impl AsRef<[u8]>, bytes: usize) -> String {
+    let digest = Sha256::digest(text);
+    digest
+        .iter()
+        .take(bytes)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

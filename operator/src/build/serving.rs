@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use fraudops_crds::fraud_model::ModelVersion;
-use k8s_openapi::api::core::v1::{ConfigMapVolumeSource, EnvVar, KeyToPath, Pod, Volume, VolumeMount};
+use k8s_openapi::api::core::v1::{ConfigMapVolumeSource, EnvVar, Pod, Volume, VolumeMount};
 
 use super::{
     config_map, meta, policy,
-    source::{mount, mounted_secret, secret_volume},
+    source::{item, mount, mounted_secret, secret_volume},
 };
 use crate::reconcile::validate::ValidModel;
 
@@ -185,16 +185,11 @@ struct ListMap<'a> {
 impl ListMap<'_> {
     /// Not optional: a pod that would take everybody for unlisted must not start.
     fn volume(self) -> Volume {
-        let item = |key: &str| KeyToPath {
-            key: key.into(),
-            path: key.into(),
-            mode: None,
-        };
         Volume {
             name: self.volume,
             config_map: Some(ConfigMapVolumeSource {
                 name: self.config_map,
-                items: self.key.map(|key| vec![item(key)]),
+                items: self.key.map(|key| vec![item(key, key)]),
                 default_mode: Some(0o444),
                 ..ConfigMapVolumeSource::default()
             }),

@@ -185,7 +185,7 @@ pub(super) fn mounted_secret(name: &str) -> SecretVolumeSource {
     }
 }
 
-fn item(key: &str, path: &str) -> KeyToPath {
+pub(super) fn item(key: &str, path: &str) -> KeyToPath {
     KeyToPath {
         key: key.into(),
         path: path.into(),

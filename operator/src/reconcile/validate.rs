@@ -14,7 +14,6 @@ use fraudops_crds::fraud_model::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::{neighbours::Neighbours, rollout::Strategy};
@@ -344,12 +343,11 @@ pub fn version_of(model: &Model, mtls: bool) -> Result<ModelVersion, Invalid> {
         return Err(invalid("spec.model.sha256", "must be 64 lower-case hex digits"));
     }
     let way = if mtls { "\nmtls" } else { "" };
-    let hash = Sha256::digest(format!("{}\n{digest}{way}", model.version));
     Ok(ModelVersion {
         version: model.version.clone(),
         digest: format!("sha256:{digest}"),
         uri: model.uri.clone(),
-        hash: hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect(),
+        hash: crate::build::short_hash(format!("{}\n{digest}{way}", model.version), 4),
         mtls,
     })
 }

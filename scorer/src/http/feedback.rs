@@ -3,7 +3,6 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{HeaderValue, Method, header, request::Parts};
-
 use tokio::task::yield_now;
 
 use super::{
@@ -18,7 +17,7 @@ use crate::{
     receipt::ReceiptError,
 };
 
-/// Labels that are taken before payments have their turn on the thread: some 30 µs of it.
+/// Labels that are taken before payments have their turn on the thread.
 const TURN: usize = 8;
 
 /// Takes labels. `ledger`: the counters of all threads.

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -131,12 +132,15 @@ impl Bench {
     /// Latency of a server on one core at 2,000 requests a second.
     pub fn latency(&self, subject: &Subject) -> Result<Latency> {
         let process = self.start(&subject.command, &self.cores.one, subject)?;
-        steady::exactly(process.address, &self.payloads, 2_000, 8, WARM_UP)?;
-        let found =
-            steady::at_constant_rate(process.address, &self.payloads, RATE, self.plan.steady, MEASURED);
-        let found = found.context(subject.title)?;
+        let found = self.steady(process.address).context(subject.title)?;
         process.stop()?;
         Ok(found)
+    }
+
+    /// The same of a server that runs.
+    pub fn steady(&self, address: SocketAddr) -> Result<Latency> {
+        steady::exactly(address, &self.payloads, 2_000, 8, WARM_UP)?;
+        steady::at_constant_rate(address, &self.payloads, RATE, self.plan.steady, MEASURED)
     }
 }
 

@@ -55,6 +55,19 @@ pub struct Report {
     pub slowest: Duration,
 }
 
+impl Report {
+    /// Fails the test when a request failed.
+    #[track_caller]
+    pub fn no_request_failed(&self) {
+        let (failed, first) = (self.failures.len(), self.failures.first());
+        assert!(
+            first.is_none(),
+            "{failed} of {} failed, first: {first:?}",
+            self.requests
+        );
+    }
+}
+
 impl Load {
     /// Sends `transaction` `rate` times a second.
     pub fn start(caller: Caller, transaction: Vec<u8>, rate: u32) -> Self {

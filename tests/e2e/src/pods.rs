@@ -53,6 +53,15 @@ impl Namespace {
         self.metrics_at(pod, ADMIN).await
     }
 
+    /// The sum of [`Metrics::sum`] over the ready pods of a model.
+    pub async fn sum(&self, model: &str, name: &str, labels: &[(&str, &str)]) -> Result<f64> {
+        let mut sum = 0.0;
+        for pod in self.pods_of(model).await? {
+            sum += self.metrics_of(&pod).await?.sum(name, labels)?;
+        }
+        Ok(sum)
+    }
+
     /// The metrics of any pod, by their port.
     pub async fn metrics_at(&self, pod: &Pod, port: u16) -> Result<Metrics> {
         let request = Request::get(self.proxied(pod, port, "/metrics"));

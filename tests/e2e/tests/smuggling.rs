@@ -10,6 +10,7 @@ use serde_json::json;
 const V1: &str = "2026.11.1";
 const NAME: &str = "card-fraud";
 const HOST: &str = "smuggling.test";
+const REQUESTS: &str = "fraud_requests_total";
 /// What only answers of the scorer carry.
 const FROM_THE_SCORER: &str = "x-request-id:";
 /// What follows the ambiguous request on its connection. Nobody may take it for more than one request.
@@ -29,13 +30,13 @@ async fn traefik_and_the_scorer_see_the_same_requests() -> Result<()> {
     )
     .await?;
 
-    let (mut seen, mut refused) = (requests(&payments).await?, 0);
+    let (mut seen, mut refused) = (payments.sum(NAME, REQUESTS, &[]).await?, 0);
     for attack in attacks() {
         let stage = payments.stage.clone();
         let bytes = [attack.as_bytes(), SMUGGLED.as_bytes()].concat();
         let answer = tokio::task::spawn_blocking(move || stage.send_raw(HOST, &bytes)).await??;
         let answer = String::from_utf8_lossy(&answer).to_ascii_lowercase();
-        let now = requests(&payments).await?;
+        let now = payments.sum(NAME, REQUESTS, &[]).await?;
         let (by_the_scorer, in_all) = (answer.matches(FROM_THE_SCORER).count(), answers(&answer));
         // Of a body that breaks off in between the scorer has seen the head, and Traefik gives the answer.
         let counted = by_the_scorer as f64..=in_all as f64;
@@ -62,17 +63,6 @@ async fn traefik_and_the_scorer_see_the_same_requests() -> Result<()> {
 fn answers(text: &str) -> usize {
     let count = |status: &str| text.matches(status).count();
     count("http/1.1 ") + count("http/1.0 ") - count("http/1.1 100 ")
-}
-
-async fn requests(payments: &Namespace) -> Result<f64> {
-    let mut sum = 0.0;
-    for pod in payments.pods_of(NAME).await? {
-        sum += payments
-            .metrics_of(&pod)
-            .await?
-            .sum("fraud_requests_total", &[])?;
-    }
-    Ok(sum)
 }
 
 fn attacks() -> Vec<String> {

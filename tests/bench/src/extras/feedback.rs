@@ -12,20 +12,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Extras, Row, row};
-use crate::{
-    bench::{RATE, median},
-    client::Client,
-    steady::{self, Latency},
-    subjects::ours,
-};
+use crate::{bench::median, client::Client, steady::Latency, subjects::ours};
 
 /// Labels of one request, and how often one is sent: 1,000 labels a second, one for every second payment.
 const LABELS: usize = 100;
 const GAP: Duration = Duration::from_millis(100);
-/// The label of a chargeback comes days later, so they are of other transactions than those that are measured.
-const WARM_UP: u64 = 2_000_000_000;
-const MEASURED: u64 = 4_000_000_000;
-
 impl Extras<'_> {
     /// Latency at the constant rate with labels beside it, against the same without.
     pub(super) fn feedback(&self) -> Result<Row> {
@@ -56,11 +47,9 @@ impl Extras<'_> {
         let bench = self.bench;
         let process = bench.start(&subject.command, &bench.cores.one, &subject)?;
         let address = process.address;
-        let duration = bench.plan.steady;
-        // A second goes by before the measurement counts.
-        let requests = (duration + Duration::from_secs(3)).as_millis() / GAP.as_millis();
+        // The load warms up first, and a second goes by before it counts.
+        let requests = (bench.plan.steady + Duration::from_secs(3)).as_millis() / GAP.as_millis();
         let bodies = self.labels(address, usize::try_from(requests)?)?;
-        steady::exactly(address, &bench.payloads, 2_000, 8, WARM_UP)?;
         let over = AtomicBool::new(false);
         let found = thread::scope(|scope| {
             let sender = scope.spawn(|| {
@@ -70,7 +59,7 @@ impl Extras<'_> {
                     Ok(())
                 }
             });
-            let found = steady::at_constant_rate(address, &bench.payloads, RATE, duration, MEASURED);
+            let found = bench.steady(address);
             over.store(true, Relaxed);
             sender
                 .join()
